@@ -1,0 +1,91 @@
+# Close in SQL. Plain make; the PostgreSQL side is built by pg_ext/Makefile (PGXS).
+#
+#   make demo     from nothing to answers in the shell      make check    every test
+#   make          build/sqlite/close.so, build/pg/close.so  make help     all targets
+
+VERSION = 0.1.0
+
+# BUILD is the output folder; DEBUG=1 turns assertions, block counting and fault injection on;
+# SAN=address,undefined builds with sanitizers.
+BUILD ?= build
+CC = gcc
+AR = ar
+PKG_CONFIG ?= pkg-config
+PG_CONFIG ?= pg_config
+PYTHON ?= python3
+OPTFLAGS ?= -O2 -g
+
+WARN = -Wall -Wextra -Werror -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
+	-Wold-style-definition -Wvla -Wformat=2 -Wundef -Wcast-qual -Wwrite-strings -Wimplicit-fallthrough
+HARDEN = -D_FORTIFY_SOURCE=2 -fstack-protector-strong
+CPPFLAGS_CORE = -D_GNU_SOURCE -Isrc
+ifdef DEBUG
+OPTFLAGS = -O1 -g
+HARDEN =
+CPPFLAGS_CORE += -DCLO_DEBUG
+endif
+ifdef SAN
+OPTFLAGS = -O1 -g
+HARDEN =
+SANFLAGS = -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all
+endif
+CFLAGS_ALL = -std=c11 -fPIC -fvisibility=hidden -MMD -MP $(WARN) $(OPTFLAGS) $(HARDEN) $(SANFLAGS) $(CFLAGS)
+LDFLAGS_ALL = -Wl,-z,relro,-z,now $(SANFLAGS) $(LDFLAGS)
+
+# pkg-config is asked only when something is compiled: a bare machine installs it first.
+CURL_CFLAGS = $(shell $(PKG_CONFIG) --cflags libcurl)
+JSON_CFLAGS = $(shell $(PKG_CONFIG) --cflags json-c)
+CORE_LIBS = $(shell $(PKG_CONFIG) --libs libcurl json-c)
+TEST_LIBS = $(shell $(PKG_CONFIG) --libs cmocka)
+SERVER_LIBS = $(shell $(PKG_CONFIG) --libs libmicrohttpd json-c)
+
+CORE_SRC = $(filter-out src/gen.c,$(wildcard src/*.c))
+CORE_OBJ = $(CORE_SRC:src/%.c=$(BUILD)/core/%.o)
+CORE_LIB = $(BUILD)/libclo_core.a
+SQLITE_SRC = $(wildcard sqlite_ext/*.c)
+SQLITE_OBJ = $(SQLITE_SRC:sqlite_ext/%.c=$(BUILD)/sqlite/%.o)
+SQLITE_SO = $(BUILD)/sqlite/close.so
+SERVER_SRC = $(wildcard test/server/*.c)
+SERVER_OBJ = $(SERVER_SRC:test/server/%.c=$(BUILD)/server/%.o)
+SERVER_BIN = $(BUILD)/close-standin
+UNIT_SRC = $(wildcard test/unit/test_*.c)
+UNIT_BIN = $(UNIT_SRC:test/unit/%.c=$(BUILD)/unit/%)
+
+.PHONY: all sqlite standin core unit
+all: sqlite standin
+core: $(CORE_LIB)
+sqlite: $(SQLITE_SO)
+standin: $(SERVER_BIN)
+unit: $(UNIT_BIN)
+
+$(BUILD)/core/%.o: src/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS_CORE) $(CPPFLAGS) $(if $(filter http.c,$(<F)),$(CURL_CFLAGS)) \
+		$(if $(filter json.c,$(<F)),$(JSON_CFLAGS)) $(CFLAGS_ALL) -c -o $@ $<
+
+$(CORE_LIB): $(CORE_OBJ)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(BUILD)/sqlite/%.o: sqlite_ext/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS_CORE) $(CPPFLAGS) $(CFLAGS_ALL) -c -o $@ $<
+
+# No -lsqlite3: every SQLite call goes through the host's table, and a forgotten one fails to link.
+# nodelete: a library that owns TLS state must stay.
+$(SQLITE_SO): $(SQLITE_OBJ) $(CORE_LIB) sqlite_ext/exports.map
+	$(CC) -shared $(LDFLAGS_ALL) $(if $(SAN),,-Wl,--no-undefined) -Wl,-z,nodelete \
+		-Wl,--version-script=sqlite_ext/exports.map -o $@ $(SQLITE_OBJ) $(CORE_LIB) $(CORE_LIBS) -lpthread
+
+$(BUILD)/server/%.o: test/server/%.c
+	@mkdir -p $(@D)
+	$(CC) -D_GNU_SOURCE $(CPPFLAGS) $(CFLAGS_ALL) -c -o $@ $<
+
+$(SERVER_BIN): $(SERVER_OBJ)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(SERVER_LIBS) -lz -lpthread -lm
+
+$(BUILD)/unit/%: test/unit/%.c $(CORE_LIB)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS_CORE) -Itest/unit $(CPPFLAGS) $(CFLAGS_ALL) -o $@ $< $(CORE_LIB) $(LDFLAGS_ALL) $(CORE_LIBS) $(TEST_LIBS) -lpthread
+
+-include $(wildcard $(BUILD)/core/*.d $(BUILD)/sqlite/*.d $(BUILD)/server/*.d $(BUILD)/unit/*.d)

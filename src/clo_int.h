@@ -1,0 +1,282 @@
+/*
+ * clo_int.h - declarations shared inside the core, one section per source file, in dependency
+ * order. Hosts never include this file.
+ */
+#ifndef CLO_INT_H
+#define CLO_INT_H
+
+#include "clo.h"
+
+#include <stdarg.h>
+
+#define CLO_ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+
+/* CLO_ASSERT states an invariant of ours, never a property of input. Off in release builds. */
+#ifdef CLO_DEBUG
+#define CLO_ASSERT(x) ((x) ? (void)0 : clo_assert_failed(#x, __FILE__, __LINE__))
+#else
+#define CLO_ASSERT(x) ((void)0)
+#endif
+void clo_assert_failed(const char *what, const char *file, int line);
+
+/* ---- mem.c ------------------------------------------------------------------------------
+ * The only callers of malloc, realloc and free. With CLO_DEBUG live blocks are counted and the
+ * environment variable CLO_TEST_OOM=n makes the n-th allocation fail (once; "n+" from there on). */
+void *clo_malloc(size_t size);            /* size 0 gives a unique block; NULL when out of memory */
+void *clo_calloc(size_t n, size_t size);  /* zeroed; checks the product */
+void *clo_realloc(void *p, size_t size);  /* p stays valid on failure */
+void *clo_grow(void *p, size_t *cap, size_t need, size_t size); /* array growth by half, checked */
+char *clo_strdup(const char *s);          /* NULL in, NULL out */
+char *clo_strndup(const char *s, size_t n);
+
+/* Arena: everything of one page freed at once. */
+typedef struct clo_arena clo_arena;
+clo_arena *clo_arena_new(void);
+void *clo_arena_alloc(clo_arena *a, size_t size); /* aligned for any type; NULL when out of memory */
+char *clo_arena_strndup(clo_arena *a, const char *s, size_t n);
+void clo_arena_reset(clo_arena *a); /* keeps its largest block */
+void clo_arena_free(clo_arena *a);
+
+/* ---- buf.c ------------------------------------------------------------------------------
+ * Growable bytes with a stated maximum and a sticky error: after a failed append the content is
+ * gone and every later append is a no-op, so a chain of appends needs one check at the end. */
+typedef struct clo_buf {
+    char *data; /* NUL-terminated once something was appended, else NULL */
+    size_t len, cap, max;
+    clo_code error; /* NONE, LIMIT or NOMEM */
+} clo_buf;
+void clo_buf_init(clo_buf *b, size_t max);
+void clo_buf_free(clo_buf *b);              /* back to the state after init */
+void clo_buf_reset(clo_buf *b);             /* len = 0, keeps the memory, clears the error */
+bool clo_buf_add(clo_buf *b, const void *p, size_t n);
+bool clo_buf_str(clo_buf *b, const char *s);
+bool clo_buf_fmt(clo_buf *b, const char *fmt, ...) CLO_PRINTF(2, 3);
+bool clo_buf_uri(clo_buf *b, const char *s, size_t n); /* percent-encodes all but RFC 3986 unreserved */
+/* Hands the bytes over (caller: clo_free); never NULL unless the buffer failed, in which case `err`
+ * is filled with LIMIT or NOMEM. */
+char *clo_buf_take(clo_buf *b, size_t *len, const char *what, clo_err *err);
+clo_status clo_buf_check(const clo_buf *b, const char *what, clo_err *err);
+
+/* ---- err.c ------------------------------------------------------------------------------ */
+clo_status clo_err_nomem(clo_err *err);
+/* Cuts at a UTF-8 boundary and makes control characters spaces. dst is always terminated. */
+void clo_text_cut(char *dst, size_t cap, const char *src, size_t len);
+/* Secrets that no error text, log entry or detail may contain. The registry is the client's; the
+ * masker replaces each occurrence by ***. Secrets shorter than 4 bytes are not searched for. */
+typedef struct clo_secrets {
+    char *items[8];
+} clo_secrets;
+void clo_secrets_set(clo_secrets *s, int slot, char *owned); /* takes ownership; NULL clears */
+void clo_secrets_free(clo_secrets *s);
+void clo_secrets_mask(const clo_secrets *s, char *text);      /* in place; never grows */
+void clo_err_mask(const clo_secrets *s, clo_err *err);        /* msg, detail, request_id */
+
+/* ---- json.c -----------------------------------------------------------------------------
+ * The only file that includes json-c. A clo_json is a json-c object; `get`, `at` and the texts are
+ * borrowed from the root, which clo_json_free releases. */
+typedef struct clo_json clo_json;
+typedef enum clo_json_kind {
+    CLO_J_NULL, CLO_J_BOOL, CLO_J_INT, CLO_J_REAL, CLO_J_STRING, CLO_J_ARRAY, CLO_J_OBJECT
+} clo_json_kind;
+/* One complete document: depth at most 64, nothing after it, no NaN. `what` names it in the error
+ * (PROTO by default; a caller that parses user input maps it to ARG). UTF-8 is not checked here,
+ * so that the error can name the row: see clo_utf8_ok. */
+clo_json *clo_json_parse(const char *text, size_t len, const char *what, clo_err *err);
+clo_json *clo_json_object(void);
+clo_json *clo_json_array(void);
+clo_json *clo_json_ref(clo_json *j);
+void clo_json_free(clo_json *j);
+clo_json_kind clo_json_type(const clo_json *j);                 /* NULL pointer: CLO_J_NULL */
+const clo_json *clo_json_get(const clo_json *obj, const char *key); /* NULL: absent (or not an object) */
+bool clo_json_has(const clo_json *obj, const char *key);
+size_t clo_json_len(const clo_json *j);                         /* array elements or object members */
+const clo_json *clo_json_at(const clo_json *arr, size_t i);
+const char *clo_json_str(const clo_json *j, size_t *len);       /* NULL unless a string */
+int64_t clo_json_int(const clo_json *j);
+double clo_json_real(const clo_json *j);
+bool clo_json_bool(const clo_json *j);
+typedef struct clo_json_iter { void *p; const char *key; const clo_json *value; } clo_json_iter;
+void clo_json_iter_init(clo_json_iter *it, const clo_json *obj);
+bool clo_json_iter_next(clo_json_iter *it);                     /* key and value valid until the next */
+/* Setters take ownership of `v` and return false when out of memory (v is freed then). */
+bool clo_json_put(clo_json *obj, const char *key, clo_json *v);
+bool clo_json_put_str(clo_json *obj, const char *key, const char *s, size_t n);
+bool clo_json_put_int(clo_json *obj, const char *key, int64_t i);
+bool clo_json_put_real(clo_json *obj, const char *key, double r);
+bool clo_json_put_bool(clo_json *obj, const char *key, bool b);
+bool clo_json_put_null(clo_json *obj, const char *key);
+bool clo_json_push(clo_json *arr, clo_json *v);
+clo_json *clo_json_new_str(const char *s, size_t n);
+/* Compact text; borrowed from `j` until its next call or free. */
+const char *clo_json_text(const clo_json *j, size_t *len);
+
+/* ---- value.c ---------------------------------------------------------------------------- */
+bool clo_utf8_ok(const char *s, size_t n); /* well-formed, no surrogates; U+0000 counts as bad */
+/* Timestamps: "2024-05-02T09:14:07.318000+00:00", "...Z", without offset (UTC), any fraction length,
+ * a bare date (midnight), year 0001..9999. Microseconds since 1970. False: not a timestamp. */
+bool clo_time_parse(const char *s, size_t n, int64_t *us);
+void clo_time_format(int64_t us, char out[32]);                 /* YYYY-MM-DDTHH:MM:SS.ffffffZ */
+bool clo_date_parse(const char *s, size_t n, int32_t *days);
+void clo_date_format(int32_t days, char out[16]);
+/* One JSON value as a column of `type`. Texts are borrowed from `j` where they need no change, else
+ * copied into `a`. Absent or null: CLO_T_NULL. A value that does not fit is PROTO; the message names
+ * table, row id and column. */
+clo_status clo_value_of_json(const clo_json *j, const clo_table *t, const clo_column *c,
+                             const char *row_id, clo_arena *a, clo_value *out, clo_err *err);
+/* All needed columns of one row object. vals has t->n_columns places. */
+clo_status clo_row_of_json(const clo_json *row, const clo_table *t, const clo_colset *needed,
+                           clo_arena *a, clo_value *vals, clo_err *err);
+/* SQL equality of a row's value with a bound one (text bytewise, numbers by value, TIME by instant). */
+bool clo_value_equal(const clo_value *a, const clo_value *b);
+/* A bound value as JSON for a parameter of type `p`; NULL with `err` when it does not fit. */
+clo_json *clo_json_of_value(const clo_value *v, const clo_param *p, const char *tool, clo_err *err);
+
+/* ---- config.c --------------------------------------------------------------------------- */
+typedef enum clo_opt { /* index into the option table; keep in step with config.c */
+    CLO_OPT_ENV_URL, CLO_OPT_CLIENT_ID, CLO_OPT_CLIENT_SECRET, CLO_OPT_CONNECTION, CLO_OPT_IDENTIFIER,
+    CLO_OPT_CA_FILE, CLO_OPT_CONNECT_TIMEOUT_MS, CLO_OPT_TIMEOUT_MS, CLO_OPT_RETRIES,
+    CLO_OPT_RETRY_BUDGET_MS, CLO_OPT_CONCURRENCY, CLO_OPT_PAGE_SIZE, CLO_OPT_MAX_ROWS,
+    CLO_OPT_MAX_BYTES, CLO_OPT_CACHE_TTL_MS, CLO_OPT_CACHE_BYTES, CLO_OPT_READONLY,
+    CLO_OPT_ALLOW_MESSAGES, CLO_OPT_JSON_PARAMS, CLO_OPT_LOG_SIZE, CLO_OPT_LOG_VALUES, CLO_OPT__COUNT
+} clo_opt;
+typedef struct clo_config {
+    char *text[CLO_OPT__COUNT];   /* NULL: default */
+    clo_origin from[CLO_OPT__COUNT];
+    int64_t number[CLO_OPT__COUNT]; /* INT and BOOL, effective; ENUM: index of the choice */
+    unsigned identity;            /* grows with each change of an IDENTITY setting */
+} clo_config;
+void clo_config_init(clo_config *c);
+void clo_config_free(clo_config *c);
+clo_status clo_config_set(clo_config *c, const char *name, const char *value, clo_origin from, clo_err *err);
+clo_status clo_config_env(clo_config *c, clo_err *err);
+const char *clo_config_text(const clo_config *c, clo_opt o);  /* effective, NULL when unset */
+int64_t clo_config_int(const clo_config *c, clo_opt o);
+char *clo_config_json(const clo_config *c, clo_err *err);
+/* Missing setting needed before a call: "SCALEKIT_ENV_URL is not set: ..." with the hint. */
+clo_status clo_config_ready(const clo_config *c, clo_err *err);
+
+/* ---- http.c -----------------------------------------------------------------------------
+ * One transfer as a resumable state machine over the libcurl multi interface. Knows no JSON. */
+typedef struct clo_http clo_http;
+typedef struct clo_xfer clo_xfer;
+typedef struct clo_http_req {
+    const char *method, *url;
+    const char *const *headers; /* NULL-ended "Name: value" */
+    const char *body;           /* NULL: none */
+    size_t body_len;
+    bool replay_safe;           /* false: never sent twice, not even by libcurl on a dead kept-alive connection */
+    int connect_timeout_ms, timeout_ms;
+    size_t max_bytes;           /* decoded body */
+    const char *ca_file;        /* NULL: system */
+} clo_http_req;
+typedef enum clo_sent { CLO_SENT_NO, CLO_SENT_MAYBE } clo_sent;
+typedef struct clo_http_res {
+    int status;           /* 0: no response */
+    clo_buf body;         /* decoded */
+    char content_type[64];
+    int64_t retry_after_ms; /* Retry-After as seconds or HTTP date; -1: none */
+    int64_t ratelimit_reset_ms, ratelimit_limit, ratelimit_remaining; /* RateLimit header; -1: none */
+    char location[8];     /* "yes" when a redirect was answered (never followed) */
+    char request_id[64];
+    clo_sent sent;        /* whether any of the request may have reached the service */
+    int64_t ms, bytes_out, bytes_in;
+    clo_err err;          /* code NONE when an HTTP answer arrived whole */
+} clo_http_res;
+clo_http *clo_http_new(clo_err *err);
+void clo_http_free(clo_http *h);
+/* Copies what it needs from req. https only, http for loopback hosts. NULL on failure. */
+clo_xfer *clo_http_start(clo_http *h, const clo_http_req *req, clo_err *err);
+/* Waits at most wait_ms for any transfer of this client to move, then moves all. */
+clo_status clo_http_pump(clo_http *h, int wait_ms, clo_err *err);
+bool clo_xfer_done(const clo_xfer *x);
+clo_http_res *clo_xfer_result(clo_xfer *x); /* only when done; body may be taken from it */
+void clo_xfer_free(clo_xfer *x);            /* running: dropped, socket closed */
+int clo_http_running(const clo_http *h);
+bool clo_url_ok(const char *url, clo_err *err); /* https, or http to 127.0.0.0/8, ::1, localhost */
+
+/* ---- retry.c ---------------------------------------------------------------------------- */
+int64_t clo_now_ms(void);      /* monotonic */
+int64_t clo_wall_us(void);     /* microseconds since 1970 */
+typedef struct clo_retry {
+    int attempt;               /* attempts made */
+    int max;                   /* retries allowed */
+    int64_t deadline_ms;       /* monotonic; end of the budget */
+    uint64_t seed;             /* jitter */
+} clo_retry;
+void clo_retry_init(clo_retry *r, int max, int64_t budget_ms);
+/* -1: give up; else milliseconds to wait before the next attempt. `writes`: only when nothing was done
+ * (sent == CLO_SENT_NO, or a 429). Honours retry_after_ms, capped at 30 s by
+ * scalekit-http-api.md 3.5. */
+int64_t clo_retry_next(clo_retry *r, const clo_err *err, bool writes, clo_sent sent);
+
+/* ---- request.c -------------------------------------------------------------------------- */
+typedef enum clo_reqkind { CLO_REQ_TOOL, CLO_REQ_PROXY, CLO_REQ_LINK, CLO_REQ_ACCOUNT } clo_reqkind;
+struct clo_request {
+    clo_reqkind kind;
+    const clo_tool *tool;  /* NULL: unknown tool or no tool */
+    char *name;            /* tool name or "GET /path" */
+    clo_json *params;      /* object; tools: params, link/account: identifier */
+    bool writes, creates;
+    char *method, *path;   /* proxy; path with query, encoded */
+    char *body;
+    size_t body_len;
+};
+clo_request *clo_request_new(clo_reqkind kind, const clo_tool *tool, const char *name, clo_err *err);
+/* Internal reads build params themselves: takes ownership of params. */
+clo_request *clo_request_read(const char *tool, clo_json *params, clo_err *err);
+
+/* ---- scalekit.c (auth.c, classify.c) -----------------------------------------------------
+ * Token, envelope, errors. */
+/* Parsed `data` of a finished tool call: clo_json borrowed from the call. Only after DONE. */
+const clo_json *clo_call_data(const clo_call *call);
+int64_t clo_call_bytes(const clo_call *call);
+int clo_call_attempts(const clo_call *call);
+/* Moves the call as far as it can without waiting; DONE, AGAIN or ERROR. */
+clo_status clo_call_poll(clo_call *call, clo_err *err);
+/* From an HTTP answer to an error of the right class (scalekit-http-api.md 3, close-api.md 5).
+ * Returns false when the answer is a success. `proxy`: the body is Close's own or the proxy's. */
+bool clo_classify(const clo_http_res *res, const clo_json *body, bool proxy, const char *what,
+                  bool writes, clo_err *err, bool *bearer_refused);
+
+/* ---- client.c --------------------------------------------------------------------------- */
+typedef struct clo_cache clo_cache;
+struct clo_client {
+    long refs;
+    clo_config config;
+    clo_secrets secrets;
+    clo_http *http;             /* made on first use */
+    char *token;                /* bearer, NULL: none */
+    int64_t token_until_ms;     /* monotonic */
+    unsigned token_identity;    /* config.identity it belongs to */
+    struct clo_call *token_call;/* call that is fetching the token now; others wait for it */
+    int64_t hold_until_ms;      /* nothing is sent before (429) */
+    char *last_id;
+    clo_cache *cache;
+    int open_cursors;           /* answers are shared while > 0 (one statement) */
+    clo_log_entry *log;
+    size_t log_cap, log_len, log_next;
+    int64_t stat[16];
+    double known_rows[64];      /* by table index, < 0 unknown */
+};
+enum clo_stat {
+    CLO_STAT_REQUESTS, CLO_STAT_RETRIES, CLO_STAT_ERRORS, CLO_STAT_WRITES, CLO_STAT_UNCERTAIN,
+    CLO_STAT_TOKENS, CLO_STAT_BYTES_OUT, CLO_STAT_BYTES_IN, CLO_STAT_ROWS, CLO_STAT_CACHE_HITS,
+    CLO_STAT_CONNECTIONS, CLO_STAT_RATE_WAITS, CLO_STAT__COUNT
+};
+clo_status clo_client_http(clo_client *c, clo_err *err); /* makes c->http */
+void clo_client_log(clo_client *c, const clo_log_entry *e);
+/* Waits at most wait_ms, and not beyond `until_ms` (monotonic, 0: no limit), for transfers. */
+clo_status clo_client_wait(clo_client *c, int wait_ms, int64_t until_ms, clo_err *err);
+
+/* ---- cache.c ----------------------------------------------------------------------------
+ * Answers of reads by tool and parameters: within a statement always, across statements for cache_ttl_ms.
+ * Bounded by cache_bytes, least recently used out first. A write through the client empties it. */
+clo_cache *clo_cache_new(void);
+void clo_cache_free(clo_cache *c);
+/* NULL: not there (or too old). The returned document is a reference for the caller (clo_json_free). */
+clo_json *clo_cache_get(clo_cache *c, const char *key, size_t len, int64_t now_ms, int64_t ttl_ms);
+void clo_cache_put(clo_cache *c, const char *key, size_t len, clo_json *doc, size_t doc_bytes,
+                   size_t max_bytes, int64_t now_ms);
+void clo_cache_clear(clo_cache *c);
+
+#endif
