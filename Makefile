@@ -51,8 +51,9 @@ SERVER_BIN = $(BUILD)/close-standin
 UNIT_SRC = $(wildcard test/unit/test_*.c)
 UNIT_BIN = $(UNIT_SRC:test/unit/%.c=$(BUILD)/unit/%)
 
-.PHONY: all sqlite standin core unit
-all: sqlite standin
+.DEFAULT_GOAL = all
+.PHONY: all sqlite pg standin core unit help
+all: sqlite standin $(if $(shell command -v $(PG_CONFIG) 2>/dev/null),pg)
 core: $(CORE_LIB)
 sqlite: $(SQLITE_SO)
 standin: $(SERVER_BIN)
@@ -87,5 +88,88 @@ $(SERVER_BIN): $(SERVER_OBJ)
 $(BUILD)/unit/%: test/unit/%.c $(CORE_LIB)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS_CORE) -Itest/unit $(CPPFLAGS) $(CFLAGS_ALL) -o $@ $< $(CORE_LIB) $(LDFLAGS_ALL) $(CORE_LIBS) $(TEST_LIBS) -lpthread
+
+pg: $(CORE_LIB)
+	$(MAKE) -C pg_ext PG_CONFIG=$(PG_CONFIG) BUILD=$(abspath $(BUILD)) SANFLAGS="$(SANFLAGS)"
+
+# The generator links the catalogue and the option table only, and is not part of any product.
+GEN_BIN = $(BUILD)/gen
+$(GEN_BIN): src/gen.c $(CORE_LIB)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS_CORE) $(CPPFLAGS) $(CFLAGS_ALL) -o $@ $< $(CORE_LIB) $(LDFLAGS_ALL) $(CORE_LIBS) -lpthread
+
+# --- Everything below may install what it needs first (.ci/deps says what) ------------------------
+
+.PHONY: demo check check-sqlite check-pg check-unit check-symbols lint drift generate asan ubsan valgrind torture \
+	fuzz coverage analyze install installcheck dist clean
+
+help:
+	@echo 'make demo          build, start the stand-in service, run real queries'
+	@echo 'make check         every test of both hosts (check-sqlite, check-pg, check-unit: parts)'
+	@echo 'make               build/sqlite/close.so, build/pg/close.so, build/close-standin'
+	@echo 'make install       the PostgreSQL extension (PG_CONFIG, DESTDIR), the stand-in with PREFIX'
+	@echo 'make lint          formatting, clang-tidy, cppcheck, rules of the project'
+	@echo 'make asan valgrind torture fuzz T=60 coverage analyze    deeper checks'
+	@echo 'make generate      derived files (docs/reference.md, sql/close.sql, pg_ext/pg_stubs.inc)'
+
+demo:
+	@sh .ci/deps build standin demo pg
+	@$(MAKE) -s sqlite standin pg
+	@sh test/demo.sh $(BUILD)
+
+CHECK_DEPS = sh .ci/deps build standin pg check
+check:
+	@$(CHECK_DEPS)
+	@$(MAKE) sqlite standin pg $(GEN_BIN)
+	@$(MAKE) DEBUG=1 BUILD=$(BUILD)/debug unit
+	@$(PYTHON) test/run_all.py --build $(BUILD)
+check-sqlite check-pg: check-%:
+	@$(CHECK_DEPS)
+	@$(MAKE) $* standin $(GEN_BIN)
+	@$(PYTHON) test/run_all.py --build $(BUILD) --hosts $* $*
+check-unit:
+	@$(CHECK_DEPS)
+	@$(MAKE) DEBUG=1 BUILD=$(BUILD)/debug unit
+	@$(PYTHON) test/run_all.py --build $(BUILD) unit
+
+TIDY_SRC = $(CORE_SRC) $(SQLITE_SRC)
+lint:
+	@sh .ci/deps build standin lint
+	@$(MAKE) -s sqlite standin
+	@$(PYTHON) test/lint/lint.py --build $(BUILD)
+	clang-tidy --quiet --warnings-as-errors='*' $(TIDY_SRC) -- -std=c11 $(CPPFLAGS_CORE) $(JSON_CFLAGS) $(CURL_CFLAGS)
+	cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 --enable=warning,performance,portability \
+		--suppress=missingIncludeSystem -D__GNUC__ -D_GNU_SOURCE -Isrc $(CORE_SRC) $(SQLITE_SRC)
+	shellcheck -S warning .ci/run .ci/deps test/demo.sh
+
+# Derived files are committed; a change of their source without them fails.
+generate: $(GEN_BIN)
+	$(GEN_BIN) --docs > $(BUILD)/reference.md && mv $(BUILD)/reference.md docs/reference.md
+	$(GEN_BIN) --sql > $(BUILD)/close.sql && mv $(BUILD)/close.sql sql/close.sql
+	$(GEN_BIN) --stubs > $(BUILD)/pg_stubs.inc && mv $(BUILD)/pg_stubs.inc pg_ext/pg_stubs.inc
+drift:
+	@sh .ci/deps build
+	@$(MAKE) -s generate
+	git diff --exit-code -- docs sql pg_ext/pg_stubs.inc
+
+# The SQLite side under sanitizers: a stock shell with the runtime preloaded.
+asan:
+	@$(CHECK_DEPS)
+	@$(MAKE) DEBUG=1 SAN=address,undefined BUILD=$(BUILD)/asan sqlite unit
+	@$(MAKE) standin
+	@$(PYTHON) test/run_sanitized.py --build $(BUILD)
+valgrind:
+	@$(CHECK_DEPS) valgrind
+	@$(MAKE) DEBUG=1 BUILD=$(BUILD)/debug unit sqlite
+	@$(MAKE) standin
+	@$(PYTHON) test/run_sanitized.py --build $(BUILD) --valgrind
+
+PREFIX ?= /usr/local
+install: pg standin
+	$(MAKE) -C pg_ext PG_CONFIG=$(PG_CONFIG) BUILD=$(abspath $(BUILD)) DESTDIR=$(DESTDIR) install
+	install -D -m 755 $(SERVER_BIN) $(DESTDIR)$(PREFIX)/bin/close-standin
+
+clean:
+	rm -rf $(BUILD)
 
 -include $(wildcard $(BUILD)/core/*.d $(BUILD)/sqlite/*.d $(BUILD)/server/*.d $(BUILD)/unit/*.d)
