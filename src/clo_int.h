@@ -29,6 +29,16 @@ void *clo_grow(void *p, size_t *cap, size_t need, size_t size); /* array growth 
 char *clo_strdup(const char *s);          /* NULL in, NULL out */
 char *clo_strndup(const char *s, size_t n);
 
+#ifdef CLO_DEBUG
+/* Counts as one allocation: true when it is the one that has to fail. For allocations made by a
+ * library on our behalf. */
+bool clo_mem_fault(void);
+/* The n-th allocation from now fails (n >= 1; 0 turns it off). Overrides CLO_TEST_OOM. */
+void clo_mem_fail(long n, bool from_there_on);
+#else
+#define clo_mem_fault() false
+#endif
+
 /* Arena: everything of one page freed at once. */
 typedef struct clo_arena clo_arena;
 clo_arena *clo_arena_new(void);
@@ -59,7 +69,10 @@ clo_status clo_buf_check(const clo_buf *b, const char *what, clo_err *err);
 
 /* ---- err.c ------------------------------------------------------------------------------ */
 clo_status clo_err_nomem(clo_err *err);
-/* Cuts at a UTF-8 boundary and makes control characters spaces. dst is always terminated. */
+/* Length of the well-formed character at s (n bytes are there), 0 if it is not one. U+0000 is one. */
+size_t clo_utf8_char(const char *s, size_t n);
+/* Cuts at a UTF-8 boundary, makes control characters spaces and ill-formed bytes '?'. dst is always
+ * terminated. */
 void clo_text_cut(char *dst, size_t cap, const char *src, size_t len);
 /* Secrets that no error text, log entry or detail may contain. The registry is the client's; the
  * masker replaces each occurrence by ***. Secrets shorter than 4 bytes are not searched for. */
@@ -78,9 +91,10 @@ typedef struct clo_json clo_json;
 typedef enum clo_json_kind {
     CLO_J_NULL, CLO_J_BOOL, CLO_J_INT, CLO_J_REAL, CLO_J_STRING, CLO_J_ARRAY, CLO_J_OBJECT
 } clo_json_kind;
-/* One complete document: depth at most 64, nothing after it, no NaN. `what` names it in the error
- * (PROTO by default; a caller that parses user input maps it to ARG). UTF-8 is not checked here,
- * so that the error can name the row: see clo_utf8_ok. */
+/* One complete document: depth at most 64, nothing after it, no NaN, no integer beyond 64 bits, no
+ * U+0000 in a key. `what` names it in the error (PROTO by default; a caller that parses user input
+ * maps it to ARG). UTF-8 is not checked here, so that the error can name the row: see clo_utf8_ok.
+ * NULL only on failure: the document `null` is a non-NULL handle of kind CLO_J_NULL. */
 clo_json *clo_json_parse(const char *text, size_t len, const char *what, clo_err *err);
 clo_json *clo_json_object(void);
 clo_json *clo_json_array(void);
@@ -107,6 +121,10 @@ bool clo_json_put_bool(clo_json *obj, const char *key, bool b);
 bool clo_json_put_null(clo_json *obj, const char *key);
 bool clo_json_push(clo_json *arr, clo_json *v);
 clo_json *clo_json_new_str(const char *s, size_t n);
+clo_json *clo_json_new_int(int64_t i);
+clo_json *clo_json_new_bool(bool b);
+clo_json *clo_json_new_null(void);                              /* never NULL, never needs freeing */
+const char *clo_json_kind_name(clo_json_kind kind);             /* "an object", "a string": for messages */
 /* Compact text; borrowed from `j` until its next call or free. */
 const char *clo_json_text(const clo_json *j, size_t *len);
 
@@ -179,6 +197,7 @@ typedef struct clo_http_res {
     char location[8];     /* "yes" when a redirect was answered (never followed) */
     char request_id[64];
     clo_sent sent;        /* whether any of the request may have reached the service */
+    int connections;      /* new connections that it took: 0 when a kept one was reused */
     int64_t ms, bytes_out, bytes_in;
     clo_err err;          /* code NONE when an HTTP answer arrived whole */
 } clo_http_res;
@@ -192,6 +211,11 @@ bool clo_xfer_done(const clo_xfer *x);
 clo_http_res *clo_xfer_result(clo_xfer *x); /* only when done; body may be taken from it */
 void clo_xfer_free(clo_xfer *x);            /* running: dropped, socket closed */
 int clo_http_running(const clo_http *h);
+/* At most n connections to one host; further transfers queue inside. */
+void clo_http_limit(clo_http *h, int n);
+unsigned clo_http_turns(const clo_http *h); /* how often transfers were moved */
+/* MAYBE once any of a running or finished request may have left. */
+clo_sent clo_xfer_sent(const clo_xfer *x);
 bool clo_url_ok(const char *url, clo_err *err); /* https, or http to 127.0.0.0/8, ::1, localhost */
 
 /* ---- retry.c ---------------------------------------------------------------------------- */

@@ -1,0 +1,568 @@
+/*
+ * json.c - JSON in and out; the only file that knows json-c.
+ *
+ * A clo_json is a json-c object. One document is one tree with one owner: what `get`, `at` and the
+ * texts return is borrowed from it. Nothing is copied on the way: a string column points into the tree, and
+ * the text of a double stays the text that the service sent (json-c keeps it), so that JSON passes
+ * through to SQL unchanged.
+ *
+ * Strictness. json-c 0.16 in strict mode still accepts things that are no JSON or that it cannot
+ * hold: NaN and Infinity, raw control characters, `01` and `1.`, an integer beyond 64 bits (which it
+ * silently replaces by the nearest one), a key with U+0000 (which it silently cuts). Each of these would
+ * be a wrong value in somebody's table. So a scanner runs over the text first. It refuses exactly those
+ * lexical faults and leaves the grammar to json-c; strings, the bulk of every answer, are skipped
+ * eight bytes at a time, which keeps its cost to a few per cent of the parse. Rejected: walking the
+ * tree afterwards (costs more, and the evidence is gone by then) and searching for the
+ * words (finds them in everybody's notes).
+ *
+ * Depth is limited to 64, which also bounds the recursion in json-c's serializer and destructor.
+ *
+ * Null. json-c has no object for null, a NULL pointer is the value. That is fine for members but not for
+ * a document, where NULL has to mean failure. So the document `null` is the address of a static
+ * object, which every function here translates.
+ *
+ * Member order is whatever the service sent; nothing may rely on it. A duplicate key: the last one wins.
+ *
+ * json-c allocates with malloc. Debug builds announce its allocations to mem.c, so that the
+ * out-of-memory tests reach the callers of this file too.
+ */
+#include "clo_int.h"
+
+#include <json-c/json.h>
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_DEPTH 64
+#define TEXT_FLAGS (JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)
+
+static const char null_document;
+
+/* json-c is not const-correct: readers take mutable objects, and serializing caches its text inside the
+ * object. The integer conversion says that dropping const is meant. */
+static json_object *
+native(const clo_json *j)
+{
+    const void *p = j;
+
+    return p == &null_document ? NULL : (json_object *)(uintptr_t)p;
+}
+
+static clo_json *
+handle(json_object *o)
+{
+    return (clo_json *)o;
+}
+
+clo_json *
+clo_json_new_null(void)
+{
+    return (clo_json *)(uintptr_t)&null_document;
+}
+
+/* ---- scanner ---- */
+
+typedef struct scan {
+    const char *p, *start, *end;
+    const char *fault; /* what is wrong at p */
+} scan;
+
+static bool
+scan_fault(scan *s, const char *at, const char *fault)
+{
+    s->p = at;
+    s->fault = fault;
+    return false;
+}
+
+/* Skips what needs no look inside a string: anything but a quote, a backslash, or a control character.
+ * The bit trick marks at least the first byte of each kind in a word; false marks come only after a
+ * true one, and the caller looks byte by byte from the word's start anyway. */
+static const char *
+skip_plain(const char *p, const char *end)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101), tops = ones * 0x80;
+
+    while (end - p >= 8) {
+        uint64_t w, quote, slash;
+
+        memcpy(&w, p, 8);
+        quote = w ^ (ones * '"');
+        slash = w ^ (ones * '\\');
+        if ((((quote - ones) & ~quote) | ((slash - ones) & ~slash) | ((w - ones * 0x20) & ~w)) &
+            tops)
+            break;
+        p += 8;
+    }
+    while (p < end && *p != '"' && *p != '\\' && (unsigned char)*p >= 0x20)
+        p++;
+    return p;
+}
+
+static const char *
+skip_space(const char *p, const char *end)
+{
+    while (p < end && (*p == ' ' || *p == '\n' || *p == '\t' || *p == '\r'))
+        p++;
+    return p;
+}
+
+/* From the opening quote to behind the closing one. An unfinished string is left to json-c. */
+static bool
+scan_string(scan *s)
+{
+    const char *open = s->p, *p = open + 1;
+    bool nul = false;
+
+    for (;;) {
+        p = skip_plain(p, s->end);
+        if (p >= s->end || *p == '"')
+            break;
+        if (*p != '\\')
+            return scan_fault(s, p, "control character in a string");
+        if (s->end - p >= 6 && memcmp(p, "\\u0000", 6) == 0)
+            nul = true;
+        p += s->end - p >= 2 ? 2 : 1;
+    }
+    s->p = p < s->end ? p + 1 : s->end;
+    if (nul) {
+        p = skip_space(s->p, s->end);
+        if (p < s->end && *p == ':')
+            return scan_fault(s, open, "U+0000 in a member name");
+    }
+    return true;
+}
+
+static bool
+is_digit(const scan *s, const char *p)
+{
+    return p < s->end && *p >= '0' && *p <= '9';
+}
+
+static const char *
+skip_digits(const scan *s, const char *p)
+{
+    while (is_digit(s, p))
+        p++;
+    return p;
+}
+
+static bool
+integer_fits(const char *digits, size_t n, bool negative)
+{
+    const char *limit = negative ? "9223372036854775808" : "18446744073709551615";
+    size_t most = strlen(limit);
+
+    return n < most || (n == most && memcmp(digits, limit, n) <= 0);
+}
+
+static bool
+scan_number(scan *s)
+{
+    const char *p = s->p, *digits;
+    bool negative = *p == '-', integer = true;
+
+    digits = negative ? p + 1 : p;
+    p = skip_digits(s, digits);
+    if (p == digits || (*digits == '0' && p - digits > 1))
+        return scan_fault(s, s->p, "malformed number");
+    if (!integer_fits(digits, (size_t)(p - digits), negative))
+        integer = false;
+    if (p < s->end && *p == '.') {
+        const char *fraction = p + 1;
+
+        p = skip_digits(s, fraction);
+        if (p == fraction)
+            return scan_fault(s, s->p, "malformed number");
+    } else if (!integer && !(p < s->end && (*p == 'e' || *p == 'E'))) {
+        return scan_fault(s, s->p, "integer beyond 64 bits");
+    }
+    if (p < s->end && (*p == 'e' || *p == 'E')) {
+        const char *exponent = p + 1;
+
+        if (exponent < s->end && (*exponent == '+' || *exponent == '-'))
+            exponent++;
+        p = skip_digits(s, exponent);
+        if (p == exponent)
+            return scan_fault(s, s->p, "malformed number");
+    }
+    s->p = p;
+    return true;
+}
+
+static bool
+scan_document(scan *s)
+{
+    while (s->p < s->end) {
+        char c = *s->p;
+
+        if (c == '"') {
+            if (!scan_string(s))
+                return false;
+        } else if (c == '-' || (c >= '0' && c <= '9')) {
+            if (!scan_number(s))
+                return false;
+        } else if (c == 'N' || c == 'I') {
+            return scan_fault(s, s->p, "not a JSON value");
+        } else if (c == '\0') {
+            return scan_fault(s, s->p, "NUL byte");
+        } else {
+            s->p++;
+        }
+    }
+    return true;
+}
+
+/* ---- parse ---- */
+
+static clo_json *
+bad_json(const char *what, size_t offset, const char *why, clo_err *err)
+{
+    clo_err_set(err, CLO_E_PROTO, "%s is not valid JSON at byte %zu: %s", what, offset, why);
+    return NULL;
+}
+
+/* Feeds the text in pieces that json-c's int lengths can hold, then a NUL, which ends a number at
+ * top level. *used is the offset of the first byte that json-c did not take. */
+static json_object *
+feed(json_tokener *tok, const char *text, size_t len, size_t *used)
+{
+    const size_t piece = (size_t)1 << 30;
+    json_object *o = NULL;
+
+    *used = 0;
+    do {
+        size_t n = len - *used < piece ? len - *used : piece;
+
+        o = json_tokener_parse_ex(tok, text + *used, (int)n);
+        *used += json_tokener_get_parse_end(tok);
+    } while (json_tokener_get_error(tok) == json_tokener_continue && *used < len);
+    if (json_tokener_get_error(tok) == json_tokener_continue)
+        o = json_tokener_parse_ex(tok, "", 1);
+    return o;
+}
+
+clo_json *
+clo_json_parse(const char *text, size_t len, const char *what, clo_err *err)
+{
+    scan s = {text, text, text + len, NULL};
+    enum json_tokener_error code;
+    json_tokener *tok;
+    json_object *o;
+    size_t used;
+    const char *rest;
+
+    clo_err_clear(err);
+    if (!scan_document(&s))
+        return bad_json(what, (size_t)(s.p - text), s.fault, err);
+    tok = clo_mem_fault() ? NULL : json_tokener_new_ex(MAX_DEPTH);
+    if (!tok) {
+        clo_err_nomem(err);
+        return NULL;
+    }
+    json_tokener_set_flags(tok, JSON_TOKENER_STRICT);
+    o = feed(tok, text, len, &used);
+    code = json_tokener_get_error(tok);
+    json_tokener_free(tok);
+    if (code != json_tokener_success) {
+        json_object_put(o);
+        return bad_json(what, used, json_tokener_error_desc(code), err);
+    }
+    rest = skip_space(text + used, text + len);
+    if (rest < text + len) {
+        json_object_put(o);
+        return bad_json(what, (size_t)(rest - text), "text after the end", err);
+    }
+    if (o)
+        return handle(o);
+    /* Success without an object: null, or json-c ran out of memory and did not say so. */
+    if (*skip_space(text, text + len) == 'n')
+        return clo_json_new_null();
+    clo_err_nomem(err);
+    return NULL;
+}
+
+/* ---- reading ---- */
+
+clo_json *
+clo_json_ref(clo_json *j)
+{
+    json_object *o = native(j);
+
+    if (o)
+        json_object_get(o);
+    return j;
+}
+
+void
+clo_json_free(clo_json *j)
+{
+    json_object_put(native(j));
+}
+
+clo_json_kind
+clo_json_type(const clo_json *j)
+{
+    switch (json_object_get_type(native(j))) {
+    case json_type_boolean:
+        return CLO_J_BOOL;
+    case json_type_int:
+        return CLO_J_INT;
+    case json_type_double:
+        return CLO_J_REAL;
+    case json_type_string:
+        return CLO_J_STRING;
+    case json_type_array:
+        return CLO_J_ARRAY;
+    case json_type_object:
+        return CLO_J_OBJECT;
+    case json_type_null:
+        break;
+    }
+    return CLO_J_NULL;
+}
+
+const char *
+clo_json_kind_name(clo_json_kind kind)
+{
+    static const char *const names[] = {"null",     "a boolean", "an integer", "a number",
+                                        "a string", "an array",  "an object"};
+
+    return (unsigned)kind < CLO_ARRAY_LEN(names) ? names[kind] : "null";
+}
+
+const clo_json *
+clo_json_get(const clo_json *obj, const char *key)
+{
+    json_object *o = native(obj), *v = NULL;
+
+    if (!json_object_is_type(o, json_type_object))
+        return NULL;
+    return json_object_object_get_ex(o, key, &v) ? handle(v) : NULL;
+}
+
+bool
+clo_json_has(const clo_json *obj, const char *key)
+{
+    json_object *o = native(obj);
+
+    return json_object_is_type(o, json_type_object) && json_object_object_get_ex(o, key, NULL);
+}
+
+size_t
+clo_json_len(const clo_json *j)
+{
+    json_object *o = native(j);
+
+    if (json_object_is_type(o, json_type_array))
+        return json_object_array_length(o);
+    if (json_object_is_type(o, json_type_object))
+        return (size_t)json_object_object_length(o);
+    return 0;
+}
+
+const clo_json *
+clo_json_at(const clo_json *arr, size_t i)
+{
+    json_object *o = native(arr);
+
+    if (!json_object_is_type(o, json_type_array))
+        return NULL;
+    return handle(json_object_array_get_idx(o, i));
+}
+
+const char *
+clo_json_str(const clo_json *j, size_t *len)
+{
+    json_object *o = native(j);
+
+    if (len)
+        *len = 0;
+    if (!json_object_is_type(o, json_type_string))
+        return NULL;
+    if (len)
+        *len = (size_t)json_object_get_string_len(o);
+    return json_object_get_string(o);
+}
+
+int64_t
+clo_json_int(const clo_json *j)
+{
+    return json_object_get_int64(native(j));
+}
+
+double
+clo_json_real(const clo_json *j)
+{
+    return json_object_get_double(native(j));
+}
+
+bool
+clo_json_bool(const clo_json *j)
+{
+    return json_object_get_boolean(native(j));
+}
+
+/* it->p is the entry to come. */
+void
+clo_json_iter_init(clo_json_iter *it, const clo_json *obj)
+{
+    json_object *o = native(obj);
+
+    memset(it, 0, sizeof *it);
+    if (json_object_is_type(o, json_type_object))
+        it->p = lh_table_head(json_object_get_object(o));
+}
+
+bool
+clo_json_iter_next(clo_json_iter *it)
+{
+    struct lh_entry *e = it->p;
+
+    if (!e)
+        return false;
+    it->key = lh_entry_k(e);
+    it->value = lh_entry_v(e);
+    it->p = lh_entry_next(e);
+    return true;
+}
+
+/* ---- building ---- */
+
+clo_json *
+clo_json_object(void)
+{
+    return clo_mem_fault() ? NULL : handle(json_object_new_object());
+}
+
+clo_json *
+clo_json_array(void)
+{
+    return clo_mem_fault() ? NULL : handle(json_object_new_array());
+}
+
+clo_json *
+clo_json_new_str(const char *s, size_t n)
+{
+    if (n > INT_MAX || clo_mem_fault())
+        return NULL;
+    return handle(json_object_new_string_len(s, (int)n));
+}
+
+clo_json *
+clo_json_new_int(int64_t i)
+{
+    return clo_mem_fault() ? NULL : handle(json_object_new_int64(i));
+}
+
+clo_json *
+clo_json_new_bool(bool b)
+{
+    return clo_mem_fault() ? NULL : handle(json_object_new_boolean(b));
+}
+
+/* The shortest decimal text that reads back as the same double, whatever the host's locale. */
+static void
+real_text(double r, char out[40])
+{
+    size_t i, o = 0;
+    int digits;
+
+    for (digits = 15; digits <= 17; digits++) {
+        snprintf(out, 40, "%.*g", digits, r);
+        if (strtod(out, NULL) == r)
+            break;
+    }
+    for (i = 0; out[i]; i++) {
+        if (strchr("0123456789eE+-", out[i]))
+            out[o++] = out[i];
+        else if (o == 0 || out[o - 1] != '.')
+            out[o++] = '.'; /* a decimal point may have several bytes */
+    }
+    out[o] = '\0';
+}
+
+bool
+clo_json_put(clo_json *obj, const char *key, clo_json *v)
+{
+    json_object *o = native(obj);
+
+    CLO_ASSERT(json_object_is_type(o, json_type_object));
+    if (clo_mem_fault() || json_object_object_add_ex(o, key, native(v), 0) != 0) {
+        clo_json_free(v);
+        return false;
+    }
+    return true;
+}
+
+bool
+clo_json_put_str(clo_json *obj, const char *key, const char *s, size_t n)
+{
+    clo_json *v = clo_json_new_str(s, n);
+
+    return v && clo_json_put(obj, key, v);
+}
+
+bool
+clo_json_put_int(clo_json *obj, const char *key, int64_t i)
+{
+    clo_json *v = clo_json_new_int(i);
+
+    return v && clo_json_put(obj, key, v);
+}
+
+bool
+clo_json_put_real(clo_json *obj, const char *key, double r)
+{
+    char text[40];
+    clo_json *v;
+
+    /* JSON has no such number; callers check their input before they come here. */
+    CLO_ASSERT(isfinite(r));
+    real_text(r, text);
+    v = clo_mem_fault() ? NULL : handle(json_object_new_double_s(r, text));
+    return v && clo_json_put(obj, key, v);
+}
+
+bool
+clo_json_put_bool(clo_json *obj, const char *key, bool b)
+{
+    clo_json *v = clo_json_new_bool(b);
+
+    return v && clo_json_put(obj, key, v);
+}
+
+bool
+clo_json_put_null(clo_json *obj, const char *key)
+{
+    return clo_json_put(obj, key, clo_json_new_null());
+}
+
+bool
+clo_json_push(clo_json *arr, clo_json *v)
+{
+    json_object *o = native(arr);
+
+    CLO_ASSERT(json_object_is_type(o, json_type_array));
+    if (clo_mem_fault() || json_object_array_add(o, native(v)) != 0) {
+        clo_json_free(v);
+        return false;
+    }
+    return true;
+}
+
+const char *
+clo_json_text(const clo_json *j, size_t *len)
+{
+    size_t n = 4;
+    const char *s = "null";
+    json_object *o = native(j);
+
+    if (o)
+        s = clo_mem_fault() ? NULL : json_object_to_json_string_length(o, TEXT_FLAGS, &n);
+    if (len)
+        *len = s ? n : 0;
+    return s;
+}
