@@ -261,6 +261,8 @@ clo_status clo_call_poll(clo_call *call, clo_err *err);
  * Returns false when the answer is a success. `proxy`: the body is Close's own or the proxy's. */
 bool clo_classify(const clo_http_res *res, const clo_json *body, bool proxy, const char *what,
                   bool writes, clo_err *err, bool *bearer_refused);
+/* Turns the error of a write that may have happened into UNCERTAIN; the cause stays in the words. */
+void clo_err_uncertain(clo_err *err, const char *what);
 
 /* ---- client.c --------------------------------------------------------------------------- */
 typedef struct clo_cache clo_cache;

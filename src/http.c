@@ -1,0 +1,812 @@
+/*
+ * http.c - HTTPS transfers as resumable state machines over the libcurl multi interface.
+ *
+ * A clo_http owns one multi handle and with it the connections that are kept alive, the DNS cache
+ * and the TLS sessions of one client. A clo_xfer is one request; any number of them move together
+ * whenever clo_http_pump is called, and only then. Nothing here blocks except the wait of pump,
+ * which a signal ends early, so that hosts can look for cancel requests between two pumps.
+ *
+ * At most once. A request with replay_safe=false must never reach the service twice, but libcurl
+ * silently repeats a request when a kept connection turns out to be dead, and that is exactly the
+ * case in which the first copy may have been read and acted upon. Two independent locks forbid it:
+ *  - the body is fed by a read callback whose seek callback refuses to rewind, which ends the
+ *    repetition with CURLE_SEND_FAIL_REWIND;
+ *  - the pre-request callback, which libcurl runs on a ready connection just before it writes the
+ *    first byte of a request, lets only the first pass through. It also covers requests without a
+ *    body, and it is what makes `sent` exact: before it ran, nothing can have left.
+ * A fresh connection for every write would have been simpler, but costs a TLS handshake per row, and
+ * would still not answer the question whether the write arrived.
+ *
+ * Signals. libcurl's resolver threads inherit the signal mask, and a host's handler must not run on
+ * them; writing to a closed TLS connection raises SIGPIPE. So asynchronous signals are blocked while
+ * libcurl works (not while it waits), and a SIGPIPE that we caused is swallowed before unblocking.
+ *
+ * Ownership: a clo_xfer copies its request; the caller frees it in any state, which drops a running
+ * transfer and closes its HTTP/1 socket. Request bodies and headers carry credentials and are wiped.
+ * The bytes of an answer belong to the clo_http_res until taken.
+ *
+ * Errors name the host, never the URL: a query may hold what must not be shown.
+ */
+#include "clo_int.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+#include <curl/curl.h>
+
+#define HEADER_MAX 65536
+#define SPARE_MAX 32
+#define URL_MAX 16384
+#define IDLE_MAX_S 235L /* the service drops idle connections after some 5 minutes */
+#define DAY_MS INT64_C(86400000)
+
+struct clo_http {
+    CURLM *multi;
+    clo_xfer *first; /* running ones */
+    int running;
+    unsigned turns;
+    CURL *spare[SPARE_MAX]; /* handles to use again: saves their buffers */
+    int n_spare;
+};
+
+struct clo_xfer {
+    clo_http *http;
+    clo_xfer *prev, *next;
+    CURL *easy;                 /* NULL once done */
+    struct curl_slist *headers; /* libcurl's copy of the header lines */
+    char *body;
+    size_t body_len, body_at;
+    bool replay_safe, done;
+    bool began;      /* the request line may have left */
+    bool body_asked; /* some of the body may have left */
+    int passes;      /* how often libcurl was about to send */
+    size_t header_bytes;
+    clo_code failed; /* why a callback stopped the transfer */
+    size_t max_bytes;
+    char host[128];
+    char why[CURL_ERROR_SIZE];
+    clo_http_res res;
+};
+
+/* ---- process-wide start ------------------------------------------------------------------ */
+
+static pthread_once_t global_once = PTHREAD_ONCE_INIT;
+static CURLcode global_result; /* written once, inside pthread_once */
+
+static void
+global_start(void)
+{
+    global_result = curl_global_init(CURL_GLOBAL_DEFAULT);
+}
+
+/* ---- signals ----------------------------------------------------------------------------- */
+
+typedef struct guard {
+    sigset_t old;
+    bool had_pipe;
+} guard;
+
+static void
+guard_enter(guard *g)
+{
+    static const int synchronous[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT};
+    sigset_t all, pending;
+    sigfillset(&all);
+    for (size_t i = 0; i < CLO_ARRAY_LEN(synchronous); i++)
+        sigdelset(&all, synchronous[i]);
+    pthread_sigmask(SIG_BLOCK, &all, &g->old);
+    g->had_pipe = sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 1;
+}
+
+static void
+guard_leave(const guard *g)
+{
+    sigset_t pending;
+    if (!g->had_pipe && sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 1) {
+        sigset_t one;
+        const struct timespec now = {0, 0};
+        sigemptyset(&one);
+        sigaddset(&one, SIGPIPE);
+        while (sigtimedwait(&one, NULL, &now) < 0 && errno == EINTR)
+            continue;
+    }
+    pthread_sigmask(SIG_SETMASK, &g->old, NULL);
+}
+
+/* ---- addresses --------------------------------------------------------------------------- */
+
+typedef struct url_parts {
+    bool tls, loopback;
+    const char *host;
+    size_t host_len;
+} url_parts;
+
+static bool
+dotted_127(const char *s, size_t n)
+{
+    int parts = 0;
+    size_t i = 0;
+    if (n < 4 || memcmp(s, "127.", 4) != 0)
+        return false;
+    while (i < n) {
+        int value = 0, digits = 0;
+        for (; i < n && s[i] >= '0' && s[i] <= '9' && digits < 4; i++, digits++)
+            value = value * 10 + (s[i] - '0');
+        if (digits == 0 || digits > 3 || value > 255)
+            return false;
+        parts++;
+        if (i < n && (s[i] != '.' || ++i == n))
+            return false;
+    }
+    return parts == 4;
+}
+
+static bool
+port_ok(const char *s, size_t n)
+{
+    int value = 0;
+    if (n == 0)
+        return true;
+    if (s[0] != ':' || n < 2 || n > 6)
+        return false;
+    for (size_t i = 1; i < n; i++) {
+        if (s[i] < '0' || s[i] > '9')
+            return false;
+        value = value * 10 + (s[i] - '0');
+    }
+    return value >= 1 && value <= 65535;
+}
+
+/* Splits and checks. Strict, because it decides where credentials go: no user info, no backslash, no
+ * fragment, printable ASCII only. */
+static const char *
+url_split(const char *url, url_parts *out)
+{
+    size_t len = strlen(url), n, host_end;
+    const char *rest;
+    memset(out, 0, sizeof(*out));
+    if (len > URL_MAX)
+        return "is too long";
+    for (size_t i = 0; i < len; i++)
+        if (url[i] <= ' ' || url[i] > '~' || url[i] == '\\' || url[i] == '#' || url[i] == '"')
+            return "has a character that a URL cannot have here";
+    out->tls = strncasecmp(url, "https://", 8) == 0;
+    if (!out->tls && strncasecmp(url, "http://", 7) != 0)
+        return "does not begin with https://";
+    rest = url + (out->tls ? 8 : 7);
+    n = strcspn(rest, "/?");
+    if (memchr(rest, '@', n))
+        return "has a user name in it, which is never sent";
+    if (rest[0] == '[') {
+        const char *end = memchr(rest, ']', n);
+        host_end = end ? (size_t)(end - rest) + 1 : 0;
+    } else {
+        host_end = strcspn(rest, ":/?");
+    }
+    if (host_end == 0 || host_end >= sizeof(((clo_xfer *)0)->host))
+        return "names no host";
+    if (!port_ok(rest + host_end, n - host_end))
+        return "has a wrong port";
+    out->host = rest;
+    out->host_len = host_end;
+    out->loopback = (host_end == 9 && strncasecmp(rest, "localhost", 9) == 0) ||
+                    (host_end == 5 && memcmp(rest, "[::1]", 5) == 0) || dotted_127(rest, host_end);
+    if (!out->tls && !out->loopback)
+        return "must begin with https:// (plain http is only for this machine)";
+    return NULL;
+}
+
+bool
+clo_url_ok(const char *url, clo_err *err)
+{
+    url_parts parts;
+    const char *wrong = url_split(url, &parts);
+    if (!wrong)
+        return true;
+    clo_err_clear(err);
+    (void)clo_err_set(err, CLO_E_CONFIG, "the URL %s", wrong);
+    return false;
+}
+
+/* ---- response headers --------------------------------------------------------------------- */
+
+/* A decimal number of seconds as milliseconds; -1 when it is none. At most a day. */
+static int64_t
+parse_seconds(const char *s, size_t n)
+{
+    int64_t ms = 0, scale = 1000;
+    size_t i = 0, digits = 0;
+    for (; i < n && s[i] >= '0' && s[i] <= '9'; i++, digits++)
+        ms = ms > DAY_MS ? ms : ms * 10 + (s[i] - '0') * INT64_C(1000);
+    if (i < n && s[i] == '.') {
+        for (i++; i < n && s[i] >= '0' && s[i] <= '9'; i++, digits++) {
+            scale /= 10;
+            ms += (s[i] - '0') * scale;
+        }
+    }
+    if (digits == 0 || i != n)
+        return -1;
+    return ms > DAY_MS ? DAY_MS : ms;
+}
+
+static int64_t
+parse_retry_after(const char *s, size_t n)
+{
+    char date[64];
+    time_t at;
+    int64_t ms = parse_seconds(s, n);
+    if (ms >= 0 || n >= sizeof(date))
+        return ms;
+    memcpy(date, s, n);
+    date[n] = 0;
+    at = curl_getdate(date, NULL);
+    if (at < 0)
+        return -1;
+    ms = ((int64_t)at - (int64_t)time(NULL)) * 1000;
+    return ms < 0 ? 0 : ms > DAY_MS ? DAY_MS : ms;
+}
+
+static void
+trim(const char **s, size_t *n)
+{
+    while (*n && ((*s)[0] == ' ' || (*s)[0] == '\t')) {
+        (*s)++;
+        (*n)--;
+    }
+    while (*n && strchr(" \t\r\n", (*s)[*n - 1]))
+        (*n)--;
+}
+
+static bool
+is_name(const char *s, size_t n, const char *name)
+{
+    return strlen(name) == n && strncasecmp(s, name, n) == 0;
+}
+
+/* "limit=100, remaining=50, reset=5", or the later form "name";q=100;r=50;t=5. */
+static void
+parse_ratelimit(clo_http_res *res, const char *s, size_t n)
+{
+    while (n) {
+        size_t item = 0, eq = 0, value_len;
+        const char *key = s, *value;
+        while (item < n && s[item] != ',' && s[item] != ';')
+            item++;
+        while (eq < item && s[eq] != '=')
+            eq++;
+        if (eq < item) {
+            size_t key_len = eq;
+            int64_t ms;
+            value = s + eq + 1;
+            value_len = item - eq - 1;
+            trim(&key, &key_len);
+            trim(&value, &value_len);
+            ms = parse_seconds(value, value_len);
+            if (ms >= 0 && (is_name(key, key_len, "reset") || is_name(key, key_len, "t")))
+                res->ratelimit_reset_ms = ms;
+            else if (ms >= 0 && (is_name(key, key_len, "remaining") || is_name(key, key_len, "r")))
+                res->ratelimit_remaining = ms / 1000;
+            else if (ms >= 0 && (is_name(key, key_len, "limit") || is_name(key, key_len, "q")))
+                res->ratelimit_limit = ms / 1000;
+        }
+        if (item < n)
+            item++;
+        s += item;
+        n -= item;
+    }
+}
+
+/* A new status line: what an interim answer (1xx) said no longer counts. */
+static void
+reset_headers(clo_http_res *res)
+{
+    res->retry_after_ms = -1;
+    res->ratelimit_reset_ms = res->ratelimit_limit = res->ratelimit_remaining = -1;
+    res->content_type[0] = res->location[0] = res->request_id[0] = 0;
+}
+
+static void
+take_header(clo_http_res *res, const char *line, size_t n)
+{
+    const char *colon = memchr(line, ':', n), *value;
+    size_t name_len, value_len;
+    if (!colon) {
+        if (n >= 5 && memcmp(line, "HTTP/", 5) == 0)
+            reset_headers(res);
+        return;
+    }
+    name_len = (size_t)(colon - line);
+    value = colon + 1;
+    value_len = n - name_len - 1;
+    trim(&value, &value_len);
+    if (is_name(line, name_len, "content-type"))
+        clo_text_cut(res->content_type, sizeof(res->content_type), value, value_len);
+    else if (is_name(line, name_len, "retry-after"))
+        res->retry_after_ms = parse_retry_after(value, value_len);
+    else if (is_name(line, name_len, "ratelimit"))
+        parse_ratelimit(res, value, value_len);
+    else if (is_name(line, name_len, "ratelimit-reset") ||
+             is_name(line, name_len, "x-rate-limit-reset"))
+        res->ratelimit_reset_ms = parse_seconds(value, value_len);
+    else if (is_name(line, name_len, "location"))
+        clo_text_cut(res->location, sizeof(res->location), "yes", 3);
+    else if (is_name(line, name_len, "x-request-id"))
+        clo_text_cut(res->request_id, sizeof(res->request_id), value, value_len);
+}
+
+/* ---- callbacks of libcurl: they touch only the transfer ------------------------------------- */
+
+static size_t
+on_header(char *data, size_t size, size_t count, void *arg)
+{
+    clo_xfer *x = arg;
+    size_t n = size * count;
+    x->header_bytes += n;
+    if (x->header_bytes > HEADER_MAX) {
+        x->failed = CLO_E_PROTO;
+        return 0;
+    }
+    take_header(&x->res, data, n);
+    return n;
+}
+
+static size_t
+on_body(char *data, size_t size, size_t count, void *arg)
+{
+    clo_xfer *x = arg;
+    size_t n = size * count;
+    if (!clo_buf_add(&x->res.body, data, n)) {
+        x->failed = x->res.body.error;
+        return 0;
+    }
+    return n;
+}
+
+static size_t
+on_read(char *out, size_t size, size_t count, void *arg)
+{
+    clo_xfer *x = arg;
+    size_t room = size * count, left = x->body_len - x->body_at;
+    x->body_asked = true;
+    if (room > left)
+        room = left;
+    if (room)
+        memcpy(out, x->body + x->body_at, room);
+    x->body_at += room;
+    return room;
+}
+
+static int
+on_seek(void *arg, curl_off_t offset, int origin)
+{
+    clo_xfer *x = arg;
+    if (!x->replay_safe || origin != SEEK_SET || offset < 0 || (size_t)offset > x->body_len)
+        return CURL_SEEKFUNC_FAIL;
+    x->body_at = (size_t)offset;
+    return CURL_SEEKFUNC_OK;
+}
+
+static int
+on_ready(void *arg, char *remote, char *local, int remote_port, int local_port)
+{
+    clo_xfer *x = arg;
+    (void)remote;
+    (void)local;
+    (void)remote_port;
+    (void)local_port;
+    if (x->passes++ > 0 && !x->replay_safe)
+        return CURL_PREREQFUNC_ABORT;
+    x->began = true;
+    return CURL_PREREQFUNC_OK;
+}
+
+/* ---- life of a clo_http ------------------------------------------------------------------- */
+
+clo_http *
+clo_http_new(clo_err *err)
+{
+    clo_http *h;
+    clo_err_clear(err);
+    if (pthread_once(&global_once, global_start) != 0 || global_result != CURLE_OK) {
+        (void)clo_err_set(err, CLO_E_BUG, "libcurl cannot be initialized");
+        return NULL;
+    }
+    h = clo_calloc(1, sizeof(*h));
+    if (h)
+        h->multi = curl_multi_init();
+    if (!h || !h->multi) {
+        clo_free(h);
+        (void)clo_err_nomem(err);
+        return NULL;
+    }
+    (void)curl_multi_setopt(h->multi, CURLMOPT_PIPELINING, CURLPIPE_MULTIPLEX);
+    clo_http_limit(h, 8);
+    return h;
+}
+
+void
+clo_http_limit(clo_http *h, int n)
+{
+    (void)curl_multi_setopt(h->multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)n);
+    (void)curl_multi_setopt(h->multi, CURLMOPT_MAXCONNECTS, (long)n + 2);
+}
+
+void
+clo_http_free(clo_http *h)
+{
+    guard g;
+    if (!h)
+        return;
+    CLO_ASSERT(h->first == NULL);
+    guard_enter(&g);
+    for (int i = 0; i < h->n_spare; i++)
+        curl_easy_cleanup(h->spare[i]);
+    (void)curl_multi_cleanup(h->multi);
+    guard_leave(&g);
+    clo_free(h);
+}
+
+int
+clo_http_running(const clo_http *h)
+{
+    return h->running;
+}
+
+unsigned
+clo_http_turns(const clo_http *h)
+{
+    return h->turns;
+}
+
+/* ---- start -------------------------------------------------------------------------------- */
+
+/* Options that are the same for every request. */
+static bool
+set_common(clo_xfer *x, const url_parts *url)
+{
+    CURL *e = x->easy;
+    bool ok = true;
+#define SET(option, value) (ok = ok && curl_easy_setopt(e, option, value) == CURLE_OK)
+    SET(CURLOPT_PRIVATE, (char *)x);
+    SET(CURLOPT_ERRORBUFFER, x->why);
+    SET(CURLOPT_NOSIGNAL, 1L);
+    SET(CURLOPT_FOLLOWLOCATION, 0L);
+    SET(CURLOPT_PROTOCOLS_STR, url->tls ? "https" : "http");
+    SET(CURLOPT_PATH_AS_IS, 1L);
+    SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+    SET(CURLOPT_PIPEWAIT, url->tls ? 1L : 0L);
+    SET(CURLOPT_MAXAGE_CONN, IDLE_MAX_S);
+    SET(CURLOPT_TCP_KEEPALIVE, 1L);
+    SET(CURLOPT_ACCEPT_ENCODING, "");
+    SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+    SET(CURLOPT_USERAGENT, "close-in-sql/" CLO_VERSION);
+    SET(CURLOPT_QUICK_EXIT, 1L); /* dropping a transfer must not wait for a resolver thread */
+    SET(CURLOPT_HEADERFUNCTION, on_header);
+    SET(CURLOPT_HEADERDATA, (void *)x);
+    SET(CURLOPT_WRITEFUNCTION, on_body);
+    SET(CURLOPT_WRITEDATA, (void *)x);
+    SET(CURLOPT_PREREQFUNCTION, on_ready);
+    SET(CURLOPT_PREREQDATA, (void *)x);
+    if (!url->tls)
+        SET(CURLOPT_NOPROXY, "*");
+    return ok;
+}
+
+/* A body is always fed by the callbacks: POSTFIELDS would be sent again behind our back. */
+static bool
+set_request(clo_xfer *x, const clo_http_req *req)
+{
+    CURL *e = x->easy;
+    bool ok = true, get = strcmp(req->method, "GET") == 0;
+    SET(CURLOPT_URL, req->url);
+    SET(CURLOPT_CONNECTTIMEOUT_MS, (long)req->connect_timeout_ms);
+    SET(CURLOPT_TIMEOUT_MS, (long)req->timeout_ms);
+    SET(CURLOPT_HTTPHEADER, x->headers);
+    if (req->ca_file)
+        SET(CURLOPT_CAINFO, req->ca_file);
+    if (x->body_len) {
+        SET(CURLOPT_POST, 1L);
+        SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)x->body_len);
+        SET(CURLOPT_READFUNCTION, on_read);
+        SET(CURLOPT_READDATA, (void *)x);
+        SET(CURLOPT_SEEKFUNCTION, on_seek);
+        SET(CURLOPT_SEEKDATA, (void *)x);
+    } else if (get || strcmp(req->method, "DELETE") == 0) {
+        SET(CURLOPT_HTTPGET, 1L);
+    } else {
+        SET(CURLOPT_POST, 1L); /* states a length of 0 */
+        SET(CURLOPT_POSTFIELDSIZE, 0L);
+        SET(CURLOPT_POSTFIELDS, "");
+    }
+    if (!get)
+        SET(CURLOPT_CUSTOMREQUEST, req->method);
+#undef SET
+    return ok;
+}
+
+static bool
+add_header(clo_xfer *x, const char *line)
+{
+    struct curl_slist *list = curl_slist_append(x->headers, line);
+    if (!list)
+        return false;
+    x->headers = list;
+    return true;
+}
+
+static CURL *
+take_easy(clo_http *h)
+{
+    return h->n_spare > 0 ? h->spare[--h->n_spare] : curl_easy_init();
+}
+
+static void
+give_easy(clo_http *h, CURL *easy)
+{
+    curl_easy_reset(easy);
+    if (h->n_spare < SPARE_MAX)
+        h->spare[h->n_spare++] = easy;
+    else
+        curl_easy_cleanup(easy);
+}
+
+static void
+wipe_headers(clo_xfer *x)
+{
+    for (struct curl_slist *l = x->headers; l; l = l->next)
+        explicit_bzero(l->data, strlen(l->data));
+    curl_slist_free_all(x->headers);
+    x->headers = NULL;
+}
+
+static void
+link_xfer(clo_http *h, clo_xfer *x)
+{
+    x->next = h->first;
+    if (h->first)
+        h->first->prev = x;
+    h->first = x;
+    h->running++;
+}
+
+/* Takes the handle out of the multi and makes it free for use. A transfer that has not ended loses its
+ * connection by that. */
+static void
+unlink_xfer(clo_xfer *x)
+{
+    clo_http *h = x->http;
+    guard g;
+    guard_enter(&g);
+    (void)curl_multi_remove_handle(h->multi, x->easy);
+    give_easy(h, x->easy);
+    guard_leave(&g);
+    x->easy = NULL;
+    if (x->prev)
+        x->prev->next = x->next;
+    else
+        h->first = x->next;
+    if (x->next)
+        x->next->prev = x->prev;
+    h->running--;
+}
+
+static bool
+fill_xfer(clo_xfer *x, const clo_http_req *req, const url_parts *url)
+{
+    clo_buf_init(&x->res.body, req->max_bytes);
+    reset_headers(&x->res);
+    x->max_bytes = req->max_bytes;
+    x->replay_safe = req->replay_safe;
+    clo_text_cut(x->host, sizeof(x->host), url->host, url->host_len);
+    if (req->body) {
+        x->body = clo_strndup(req->body, req->body_len);
+        x->body_len = req->body_len;
+        if (!x->body)
+            return false;
+    }
+    for (const char *const *line = req->headers; line && *line; line++)
+        if (!add_header(x, *line))
+            return false;
+    return add_header(x, "Expect:") && set_common(x, url) && set_request(x, req);
+}
+
+clo_xfer *
+clo_http_start(clo_http *h, const clo_http_req *req, clo_err *err)
+{
+    url_parts url;
+    clo_xfer *x;
+    guard g;
+    bool ok;
+    clo_err_clear(err);
+    if (!clo_url_ok(req->url, err))
+        return NULL;
+    (void)url_split(req->url, &url);
+    x = clo_calloc(1, sizeof(*x));
+    if (!x) {
+        (void)clo_err_nomem(err);
+        return NULL;
+    }
+    x->http = h;
+    guard_enter(&g);
+    x->easy = take_easy(h);
+    ok = x->easy && fill_xfer(x, req, &url) && curl_multi_add_handle(h->multi, x->easy) == CURLM_OK;
+    if (!ok && x->easy) {
+        give_easy(h, x->easy);
+        x->easy = NULL;
+    }
+    guard_leave(&g);
+    if (!ok) {
+        x->done = true;
+        clo_xfer_free(x);
+        (void)clo_err_nomem(err);
+        return NULL;
+    }
+    link_xfer(h, x);
+    return x;
+}
+
+/* ---- end ---------------------------------------------------------------------------------- */
+
+static const char hint_tls[] =
+    "for a service with a private certificate authority set ca_file to its "
+    "certificate; otherwise check env_url and the clock of this machine";
+static const char hint_net[] = "check env_url, the network and the proxy variables";
+
+static const char *
+reason(const clo_xfer *x, CURLcode result)
+{
+    return x->why[0] ? x->why : curl_easy_strerror(result);
+}
+
+static void
+fail_stopped(clo_xfer *x, clo_err *err)
+{
+    if (x->failed == CLO_E_NOMEM)
+        (void)clo_err_nomem(err);
+    else if (x->failed == CLO_E_LIMIT) {
+        (void)clo_err_set(err, CLO_E_LIMIT, "the answer is larger than the limit of %zu bytes",
+                          x->max_bytes);
+        err->hint = "raise max_bytes, or ask for less (fewer columns, a smaller page_size)";
+    } else
+        (void)clo_err_set(err, CLO_E_PROTO, "the answer has more than %d bytes of headers",
+                          HEADER_MAX);
+}
+
+/* The ways in which libcurl says that TLS did not come about. */
+static bool
+is_tls(CURLcode result)
+{
+    return result == CURLE_SSL_CONNECT_ERROR || result == CURLE_PEER_FAILED_VERIFICATION ||
+           result == CURLE_SSL_CIPHER || result == CURLE_SSL_CERTPROBLEM ||
+           result == CURLE_SSL_ISSUER_ERROR || result == CURLE_SSL_INVALIDCERTSTATUS ||
+           result == CURLE_USE_SSL_FAILED;
+}
+
+static void
+fail_connection(clo_xfer *x, CURLcode result, clo_err *err)
+{
+    const char *why = reason(x, result);
+    if (result == CURLE_OPERATION_TIMEDOUT) {
+        (void)clo_err_set(err, CLO_E_TIMEOUT, "%s gave no %s in time", x->host,
+                          x->began ? "whole answer" : "connection");
+        err->retryable = true;
+        err->hint = x->began ? "raise timeout_ms, or ask for less at a time"
+                             : "check the network, or raise connect_timeout_ms";
+    } else if (result == CURLE_SSL_CACERT_BADFILE) {
+        (void)clo_err_set(err, CLO_E_CONFIG, "the certificates of ca_file cannot be read");
+        err->hint = "ca_file names a PEM file that this process can read";
+    } else if (is_tls(result)) {
+        (void)clo_err_set(err, CLO_E_NET, "no trusted connection to %s: %s", x->host, why);
+        err->retryable = result == CURLE_SSL_CONNECT_ERROR;
+        err->hint = hint_tls;
+    } else if (result == CURLE_OUT_OF_MEMORY) {
+        (void)clo_err_nomem(err);
+    } else if (result == CURLE_BAD_CONTENT_ENCODING) {
+        (void)clo_err_set(err, CLO_E_PROTO, "the answer of %s cannot be decompressed", x->host);
+        err->retryable = true;
+    } else if (x->began) {
+        (void)clo_err_set(err, CLO_E_NET, "the connection to %s broke: %s", x->host, why);
+        err->retryable = true;
+    } else {
+        (void)clo_err_set(err, CLO_E_NET, "no connection to %s: %s", x->host, why);
+        err->retryable = true;
+        err->hint = hint_net;
+    }
+}
+
+static void
+finish(clo_xfer *x, CURLcode result)
+{
+    clo_http_res *res = &x->res;
+    long status = 0, connects = 0;
+    curl_off_t us = 0;
+    (void)curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &status);
+    (void)curl_easy_getinfo(x->easy, CURLINFO_NUM_CONNECTS, &connects);
+    (void)curl_easy_getinfo(x->easy, CURLINFO_TOTAL_TIME_T, &us);
+    res->status = (int)status;
+    res->connections = (int)connects;
+    res->ms = (int64_t)us / 1000;
+    res->sent = clo_xfer_sent(x);
+    res->bytes_out = (int64_t)x->body_at;
+    res->bytes_in = (int64_t)res->body.len;
+    clo_err_clear(&res->err);
+    if (x->failed != CLO_E_NONE)
+        fail_stopped(x, &res->err);
+    else if (result != CURLE_OK)
+        fail_connection(x, result, &res->err);
+    res->err.http_status = res->status;
+    x->done = true;
+    unlink_xfer(x);
+}
+
+clo_status
+clo_http_pump(clo_http *h, int wait_ms, clo_err *err)
+{
+    CURLMcode rc = CURLM_OK;
+    CURLMsg *msg;
+    guard g;
+    int n;
+    clo_err_clear(err);
+    if (wait_ms > 0)
+        rc = curl_multi_poll(h->multi, NULL, 0, wait_ms, NULL);
+    if (rc == CURLM_OK) {
+        guard_enter(&g);
+        rc = curl_multi_perform(h->multi, &n);
+        guard_leave(&g);
+    }
+    h->turns++;
+    while ((msg = curl_multi_info_read(h->multi, &n)) != NULL) {
+        char *owner = NULL;
+        CURLcode result = msg->data.result; /* msg dies with the handle's removal */
+        if (msg->msg != CURLMSG_DONE)
+            continue;
+        (void)curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, &owner);
+        finish((clo_xfer *)(void *)owner, result);
+    }
+    if (rc == CURLM_OK)
+        return CLO_OK;
+    if (rc == CURLM_OUT_OF_MEMORY)
+        return clo_err_nomem(err);
+    return clo_err_set(err, CLO_E_BUG, "libcurl: %s", curl_multi_strerror(rc));
+}
+
+bool
+clo_xfer_done(const clo_xfer *x)
+{
+    return x->done;
+}
+
+clo_http_res *
+clo_xfer_result(clo_xfer *x)
+{
+    CLO_ASSERT(x->done);
+    return &x->res;
+}
+
+clo_sent
+clo_xfer_sent(const clo_xfer *x)
+{
+    /* Without its body a request is incomplete: whatever its head did, the service cannot act on it. */
+    if (!x->began || (x->body_len && !x->body_asked))
+        return CLO_SENT_NO;
+    return CLO_SENT_MAYBE;
+}
+
+void
+clo_xfer_free(clo_xfer *x)
+{
+    if (!x)
+        return;
+    if (x->easy)
+        unlink_xfer(x);
+    wipe_headers(x);
+    if (x->body)
+        explicit_bzero(x->body, x->body_len);
+    clo_free(x->body);
+    clo_buf_free(&x->res.body);
+    clo_free(x);
+}
