@@ -146,8 +146,18 @@ clo_status clo_row_of_json(const clo_json *row, const clo_table *t, const clo_co
                            clo_arena *a, clo_value *vals, clo_err *err);
 /* SQL equality of a row's value with a bound one (text bytewise, numbers by value, TIME by instant). */
 bool clo_value_equal(const clo_value *a, const clo_value *b);
-/* A bound value as JSON for a parameter of type `p`; NULL with `err` when it does not fit. */
+/* A bound value as JSON for a parameter of type `p`; NULL with `err` (ARG) when it does not fit. A JSONTEXT
+ * parameter becomes a string of compact JSON. A NULL value gives the document null. */
 clo_json *clo_json_of_value(const clo_value *v, const clo_param *p, const char *tool, clo_err *err);
+/* Setting json_params=native: turns the JSONTEXT strings among `params` back into arrays and objects. */
+clo_status clo_params_native(clo_json *params, const clo_tool *tool, clo_err *err);
+
+/* ---- catalog.c --------------------------------------------------------------------------
+ * Data files are reached through clo.h only; catalog.h is private to them. */
+#define CLO_NAME_MAX 63 /* bytes of an identifier in PostgreSQL; every name of ours fits */
+/* Misprints between two names, letter case aside; SIZE_MAX when one is longer than CLO_NAME_MAX.
+ * For "did you mean" of any list of names. */
+size_t clo_name_distance(const char *a, const char *b);
 
 /* ---- config.c --------------------------------------------------------------------------- */
 typedef enum clo_opt { /* index into the option table; keep in step with config.c */
