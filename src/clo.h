@@ -142,7 +142,7 @@ clo_value clo_json_value(const char *s, size_t len);
 const char *clo_type_name(clo_type type);
 
 /* ------------------------------------------------------------------------------------------
- * Catalogue (catalog.c; data in catalog_tools.c, catalog_tables.c, catalog_columns.c)
+ * Catalogue (catalog.c; data in catalog_tools_*.c by name, catalog_tables_*.c by subject)
  *
  * Everything here is static const data, valid for the life of the process. Source of the facts:
  * reference close-tools.json (tools, parameters), close-columns.tsv (columns), close-api.md 3.2, 13,
