@@ -168,10 +168,12 @@ typedef enum clo_opt { /* index into the option table; keep in step with config.
     CLO_OPT_ALLOW_MESSAGES, CLO_OPT_JSON_PARAMS, CLO_OPT_LOG_SIZE, CLO_OPT_LOG_VALUES, CLO_OPT__COUNT
 } clo_opt;
 typedef struct clo_config {
-    char *text[CLO_OPT__COUNT];   /* NULL: default */
+    /* What each origin says; owned. Everything below is derived from it by clo_config_set. */
+    char *layer[CLO_FROM_LOCK + 1][CLO_OPT__COUNT];
+    const char *text[CLO_OPT__COUNT]; /* the layer that wins; NULL: default */
     clo_origin from[CLO_OPT__COUNT];
     int64_t number[CLO_OPT__COUNT]; /* INT and BOOL, effective; ENUM: index of the choice */
-    unsigned identity;            /* grows with each change of an IDENTITY setting */
+    unsigned identity;              /* grows with each change of an IDENTITY setting */
 } clo_config;
 void clo_config_init(clo_config *c);
 void clo_config_free(clo_config *c);
@@ -180,8 +182,11 @@ clo_status clo_config_env(clo_config *c, clo_err *err);
 const char *clo_config_text(const clo_config *c, clo_opt o);  /* effective, NULL when unset */
 int64_t clo_config_int(const clo_config *c, clo_opt o);
 char *clo_config_json(const clo_config *c, clo_err *err);
-/* Missing setting needed before a call: "SCALEKIT_ENV_URL is not set: ..." with the hint. */
+/* Missing setting needed before a call: "SCALEKIT_ENV_URL is not set: ..." with the hint. Asks for all
+ * of env_url, client_id, client_secret and identifier; _need asks for one of them (a call that brings
+ * its own identifier does not need the setting). */
 clo_status clo_config_ready(const clo_config *c, clo_err *err);
+clo_status clo_config_need(const clo_config *c, clo_opt o, clo_err *err);
 
 /* ---- http.c -----------------------------------------------------------------------------
  * One transfer as a resumable state machine over the libcurl multi interface. Knows no JSON. */
@@ -232,13 +237,14 @@ bool clo_url_ok(const char *url, clo_err *err); /* https, or http to 127.0.0.0/8
 int64_t clo_now_ms(void);      /* monotonic */
 int64_t clo_wall_us(void);     /* microseconds since 1970 */
 typedef struct clo_retry {
-    int attempt;               /* attempts made */
+    int attempt;               /* failed attempts so far; clo_retry_next counts them */
+    int timeouts;              /* of these, time limits */
     int max;                   /* retries allowed */
     int64_t deadline_ms;       /* monotonic; end of the budget */
     uint64_t seed;             /* jitter */
 } clo_retry;
 void clo_retry_init(clo_retry *r, int max, int64_t budget_ms);
-/* -1: give up; else milliseconds to wait before the next attempt. `writes`: only when nothing was done
+/* Once per failed attempt. -1: give up; else milliseconds to wait before the next one. `writes`: only when nothing was done
  * (sent == CLO_SENT_NO, or a 429). Honours retry_after_ms, capped at 30 s by
  * scalekit-http-api.md 3.5. */
 int64_t clo_retry_next(clo_retry *r, const clo_err *err, bool writes, clo_sent sent);
@@ -289,6 +295,8 @@ struct clo_client {
     char *last_id;
     clo_cache *cache;
     int open_cursors;           /* answers are shared while > 0 (one statement) */
+    int64_t cursors_since_ms;   /* monotonic: when open_cursors last left 0 (cursor.c) */
+    struct clo_fetch *fetches;  /* reads under way, for sharing (fetch.c) */
     clo_log_entry *log;
     size_t log_cap, log_len, log_next;
     int64_t stat[16];
