@@ -198,7 +198,8 @@ words_raw(words *w, const char *text)
 
 typedef struct report {
     const char *what;
-    int status; /* of the answer, or the one that the words carry */
+    int http_status; /* of the answer */
+    int status;      /* the same, or the one that the words carry */
     bool proxy, writes;
     bool tool_error;       /* the tool ran and failed */
     bool close_body;       /* `close` is Close's own error object */
@@ -384,7 +385,7 @@ read_answer(report *r, const clo_http_res *res, const clo_json *body, clo_err *e
 {
     const char *text = res->body.data ? res->body.data : "";
     copy_text(r->request_id, sizeof(r->request_id), res->request_id);
-    if (is_proxy_body(body)) {
+    if (is_proxy_body(body) && has(res->content_type, "json")) {
         copy_text(r->code, sizeof(r->code), member(body, "code"));
         words_str(&r->said, member(body, "detail"));
         return true;
@@ -445,7 +446,7 @@ status_of_words(const report *r)
         return 404;
     if (r->single && has_any(said, words_forbidden))
         return 403;
-    return r->single && r->status == 500 && r->close_body ? 500 : r->status;
+    return r->status;
 }
 
 /* Close's refusal, by its own status or the one that its words stand for. */
@@ -464,8 +465,9 @@ class_provider(clo_err *err, const report *r, int status)
     } else if (status == 404) {
         /* An unknown path is an error of ours or a change of the service, not an absent row; and
          * plain text may come from the connector, which is no witness for what Close has. */
-        err->provider = err->provider && !has(r->said.text, "URL") &&
-                        (r->close_body || r->status == 404 || has(r->said.text, "matching query"));
+        err->provider =
+            err->provider && !has(r->said.text, "URL") &&
+            (r->close_body || r->http_status == 404 || has(r->said.text, "matching query"));
         set(err, r, CLO_E_NOTFOUND, r->proxy ? hint_slash : NULL, "Close has no such object");
     } else if (status == 409) {
         set(err, r, CLO_E_CONFLICT, NULL, "Close reports a conflict");
@@ -519,7 +521,7 @@ static void
 class_missing(clo_err *err, const report *r)
 {
     const char *said = r->said.text;
-    if (!r->code[0] && (strncmp(said, "a web page", 10) == 0 || !*said))
+    if (!r->code[0] && (!*said || has(said, "page")))
         set(err, r, CLO_E_CONFIG, hint_url, "nothing is served at this address");
     else if (has(said, "account"))
         set(err, r, CLO_E_CONFIG, hint_account, "the service knows no such connected account");
@@ -529,13 +531,23 @@ class_missing(clo_err *err, const report *r)
         set(err, r, CLO_E_CONFIG, hint_account, "the service knows no such connection or account");
 }
 
+/* On the proxy only Scalekit's own body means the bearer; any other 401 is Close's. */
+static bool
+means_bearer(const report *r)
+{
+    if (r->status != 401)
+        return false;
+    if (r->proxy)
+        return code_is(r, "UNAUTHORIZED") || code_is(r, "UNAUTHENTICATED");
+    return !r->code[0] || code_is(r, "UNAUTHENTICATED");
+}
+
 /* Scalekit's own refusal. */
 static void
 class_scalekit(clo_err *err, const report *r, bool *bearer_refused)
 {
     int s = r->status;
-    if (s == 401 && (!r->code[0] || code_is(r, "UNAUTHENTICATED") ||
-                     (r->proxy && code_is(r, "UNAUTHORIZED")))) {
+    if (means_bearer(r)) {
         *bearer_refused = true;
         set(err, r, CLO_E_AUTH, hint_bearer, "Scalekit refused the access token");
     } else if (class_by_code(err, r)) {
@@ -616,7 +628,11 @@ bool
 clo_classify(const clo_http_res *res, const clo_json *body, bool proxy, const char *what,
              bool writes, clo_err *err, bool *bearer_refused)
 {
-    report r = {.what = what, .status = res->status, .proxy = proxy, .writes = writes};
+    report r = {.what = what,
+                .http_status = res->status,
+                .status = res->status,
+                .proxy = proxy,
+                .writes = writes};
     r.rate_reset_ms = -1;
     *bearer_refused = false;
     clo_err_clear(err);
@@ -628,7 +644,7 @@ clo_classify(const clo_http_res *res, const clo_json *body, bool proxy, const ch
             "the service answered with a redirect, which is not followed");
     } else if (!read_answer(&r, res, body, err)) {
         return true;
-    } else if (r.tool_error || r.close_body) {
+    } else if (r.tool_error || r.close_body || (proxy && r.status == 401 && !r.code[0])) {
         /* Through the proxy the status is Close's own and final. */
         bool generic = !proxy && (r.status == 400 || r.status == 500);
         class_provider(err, &r, generic ? status_of_words(&r) : r.status);

@@ -257,6 +257,7 @@ struct clo_request {
     char *name;            /* tool name or "GET /path" */
     clo_json *params;      /* object; tools: params, link/account: identifier */
     bool writes, creates;
+    bool internal;         /* rows are checked one by one: the answer as a whole need not be */
     char *method, *path;   /* proxy; path with query, encoded */
     char *body;
     size_t body_len;
@@ -264,6 +265,8 @@ struct clo_request {
 clo_request *clo_request_new(clo_reqkind kind, const clo_tool *tool, const char *name, clo_err *err);
 /* Internal reads build params themselves: takes ownership of params. */
 clo_request *clo_request_read(const char *tool, clo_json *params, clo_err *err);
+/* Refuses what the settings forbid: writers when readonly, sending messages without allow_messages. */
+clo_status clo_request_allowed(const clo_request *req, const clo_config *config, clo_err *err);
 
 /* ---- scalekit.c (auth.c, classify.c) -----------------------------------------------------
  * Token, envelope, errors. */
