@@ -270,6 +270,45 @@ clo_status clo_request_allowed(const clo_request *req, const clo_config *config,
 
 /* ---- scalekit.c (auth.c, classify.c) -----------------------------------------------------
  * Token, envelope, errors. */
+typedef enum clo_call_state {
+    CLO_CALL_TOKEN,  /* needs a bearer token: has one, fetches it or waits for who does */
+    CLO_CALL_READY,  /* will send at not_before_ms or when the client's hold ends */
+    CLO_CALL_FLIGHT, /* waits for the answer */
+    CLO_CALL_DONE,
+    CLO_CALL_FAILED
+} clo_call_state;
+struct clo_call {
+    clo_client *client;
+    clo_request *req;
+    clo_call_state state;
+    /* Settings as they were when the call was made. */
+    unsigned identity;
+    char *env_url, *connection, *identifier, *ca_file;
+    int connect_timeout_ms, timeout_ms;
+    size_t max_bytes;
+    char *url, *body; /* of the request; body NULL: none */
+    size_t body_len;
+    char *token;      /* bearer that this call sends */
+    clo_xfer *xfer, *token_xfer;
+    clo_retry retry;
+    bool started, refreshed, waiting;
+    unsigned fails_seen, turn_seen;
+    int64_t not_before_ms;
+    clo_json *answer;      /* the parsed body */
+    const clo_json *data;  /* what the caller asked for, inside answer */
+    char *text;            /* proxy: the body */
+    size_t text_len;
+    clo_err err;           /* why it failed */
+    int64_t began_ms, bytes_in;
+    int attempts;
+    clo_log_entry log;
+};
+/* auth.c: OK: call->token is set; AGAIN: being fetched; ERROR. */
+clo_status clo_token_poll(clo_call *call, clo_err *err);
+void clo_token_abandon(clo_call *call); /* the call goes away: another one may fetch */
+/* Headers may be NULL-ended; fills in what all requests of a call share. */
+clo_xfer *clo_call_send(clo_call *call, const char *method, const char *url, const char *const *headers,
+                        const char *body, size_t body_len, bool replay_safe, clo_err *err);
 /* Parsed `data` of a finished tool call: clo_json borrowed from the call. Only after DONE. */
 const clo_json *clo_call_data(const clo_call *call);
 int64_t clo_call_bytes(const clo_call *call);
@@ -294,6 +333,8 @@ struct clo_client {
     int64_t token_until_ms;     /* monotonic */
     unsigned token_identity;    /* config.identity it belongs to */
     struct clo_call *token_call;/* call that is fetching the token now; others wait for it */
+    unsigned token_fails;       /* fetches that failed: whoever waited for one shares its error */
+    clo_err token_err;
     int64_t hold_until_ms;      /* nothing is sent before (429) */
     char *last_id;
     clo_cache *cache;
@@ -311,6 +352,9 @@ enum clo_stat {
     CLO_STAT_CONNECTIONS, CLO_STAT_RATE_WAITS, CLO_STAT__COUNT
 };
 clo_status clo_client_http(clo_client *c, clo_err *err); /* makes c->http */
+void clo_client_drop_token(clo_client *c);
+/* Takes ownership of `token`, also on failure. */
+clo_status clo_client_keep_token(clo_client *c, char *token, int64_t until_ms, clo_err *err);
 void clo_client_log(clo_client *c, const clo_log_entry *e);
 /* Waits at most wait_ms, and not beyond `until_ms` (monotonic, 0: no limit), for transfers. */
 clo_status clo_client_wait(clo_client *c, int wait_ms, int64_t until_ms, clo_err *err);
@@ -322,6 +366,7 @@ clo_cache *clo_cache_new(void);
 void clo_cache_free(clo_cache *c);
 /* NULL: not there (or too old). The returned document is a reference for the caller (clo_json_free). */
 clo_json *clo_cache_get(clo_cache *c, const char *key, size_t len, int64_t now_ms, int64_t ttl_ms);
+/* Takes a reference of its own; the caller says what the document counts for. */
 void clo_cache_put(clo_cache *c, const char *key, size_t len, clo_json *doc, size_t doc_bytes,
                    size_t max_bytes, int64_t now_ms);
 void clo_cache_clear(clo_cache *c);
