@@ -1,0 +1,59 @@
+/*
+ * base_test.h - what the unit tests of the core's base share: cmocka, and memory that runs out.
+ */
+#ifndef BASE_TEST_H
+#define BASE_TEST_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "clo_int.h"
+
+#include <string.h>
+
+/* One try of something that allocates: true when it succeeded. A failed try has checked its error and
+ * released what it had. */
+typedef bool (*oom_try)(void *arg);
+
+/* Fails the first, the second, ... allocation until the try gets through, once alone and once with
+ * every later one failing too. Nothing may be left behind, and success must come in the end. In
+ * builds without fault injection the try has to succeed at once. */
+static inline void
+oom_loop(oom_try attempt, void *arg)
+{
+#ifdef CLO_DEBUG
+    int stays;
+
+    for (stays = 0; stays < 2; stays++) {
+        bool done = false;
+        long n, failed = 0;
+
+        for (n = 1; !done && n < 10000; n++) {
+            long before = clo_mem_live();
+
+            clo_mem_fail(n, stays);
+            done = attempt(arg);
+            clo_mem_fail(0, false);
+            failed += !done;
+            assert_int_equal(clo_mem_live(), before);
+        }
+        assert_true(done);
+        assert_true(failed > 0);
+    }
+#else
+    assert_true(attempt(arg));
+#endif
+}
+
+static inline int
+no_blocks_left(void **state)
+{
+    (void)state;
+    return clo_mem_live() == 0 ? 0 : -1;
+}
+
+#endif
