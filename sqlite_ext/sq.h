@@ -94,13 +94,12 @@ enum { /* idxNum: what the argv of xFilter holds after the slots of the plan */
 int sq_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info);
 
 /* ---- sq_bind.c --------------------------------------------------------------------------
- * Right-hand sides of conditions, converted as SQLite's own comparison would convert them. */
+ * Right-hand sides of conditions, after the affinity that SQLite's own comparison applies. */
 typedef struct sq_binds {
     clo_bind bind[CLO_MAX_SLOTS];
-    clo_value one[CLO_MAX_SLOTS];  /* the value of a slot that is no list */
-    char stamp[CLO_MAX_SLOTS][32]; /* texts of timestamp bounds */
-    clo_value *list;               /* values of the IN slot; owned */
-    char *text;                    /* their texts; owned */
+    clo_value one[CLO_MAX_SLOTS]; /* the value of a slot that is no list */
+    clo_value *list;              /* values of the IN slot; owned */
+    char *text;                   /* their texts; owned */
 } sq_binds;
 /* The values stay valid while `argv` does, and must be given back by sq_binds_free. Returns a result
  * code; only memory can be missing. */

@@ -10,7 +10,7 @@
  *
  * What is handed to the core, and why not more
  *  - Text conditions only under the BINARY collation; Close knows no other, a NOCASE one stays with
- *    SQLite. Bounds only on timestamps and dates, where sq_bind.c can widen them safely.
+ *    SQLite. Bounds only on timestamps and dates: the core knows them as texts.
  *  - `x IS 'constant'` is `x = 'constant'` as a filter. With anything else on the right it is not.
  *  - One IN is taken whole (sqlite3_vtab_in), so that its values are fetched concurrently. A second IN
  *    on a parameter column is offered as equality: SQLite then runs one scan per value.

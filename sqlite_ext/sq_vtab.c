@@ -33,7 +33,7 @@ typedef struct sq_cursor {
     clo_plan plan; /* of plan_text */
     const char
         *plan_text; /* idxStr of the last xFilter: SQLite keeps it while the statement lives */
-    sq_binds binds; /* for going on after the limit: texts are owned here, not in argv */
+    sq_binds binds; /* kept for going on behind the limit */
     sqlite3_value *held[CLO_MAX_SLOTS];
     int64_t limit, offset; /* limit < 0: none */
     int64_t delivered;
@@ -88,35 +88,27 @@ is_one_of(const char *s, const char *const *words)
     return false;
 }
 
-/* custom_fields = on; the only argument there is. */
+/* custom_fields = on; the only argument there is. Blanks do not matter anywhere in it. */
 static clo_status
 read_argument(const char *arg, bool *custom_fields, clo_err *err)
 {
     static const char *const yes[] = {"on", "true", "yes", "1", NULL};
     static const char *const no[] = {"off", "false", "no", "0", NULL};
-    char name[32], value[16];
-    size_t n, skip = strspn(arg, " \t\r\n");
-    const char *eq = strchr(arg, '=');
+    static const char name[] = "custom_fields=";
+    char text[32];
+    size_t n = 0;
 
-    name[0] = value[0] = '\0';
-    arg += skip;
-    if (eq != NULL && (n = strcspn(arg, " \t\r\n=")) < sizeof name) {
-        memcpy(name, arg, n);
-        name[n] = '\0';
-        eq++;
-        eq += strspn(eq, " \t\r\n");
-        n = strcspn(eq, " \t\r\n");
-        if (n < sizeof value && eq[n + strspn(eq + n, " \t\r\n")] == '\0') {
-            memcpy(value, eq, n);
-            value[n] = '\0';
-        }
-    }
-    if (sqlite3_stricmp(name, "custom_fields") != 0)
+    for (const char *p = arg; *p != '\0' && n < sizeof text - 1; p++)
+        if (strchr(" \t\r\n", *p) == NULL)
+            text[n++] = *p;
+    text[n] = '\0';
+    if (sqlite3_strnicmp(text, name, (int)strlen(name)) != 0)
         return clo_err_set(err, CLO_E_ARG,
                            "unknown argument \"%s\"; the only one is custom_fields=on|off", arg);
-    if (!is_one_of(value, yes) && !is_one_of(value, no))
-        return clo_err_set(err, CLO_E_ARG, "custom_fields takes on or off, not \"%s\"", eq);
-    *custom_fields = is_one_of(value, yes);
+    *custom_fields = is_one_of(text + strlen(name), yes);
+    if (!*custom_fields && !is_one_of(text + strlen(name), no))
+        return clo_err_set(err, CLO_E_ARG, "custom_fields takes on or off, not \"%s\"",
+                           text + strlen(name));
     return CLO_OK;
 }
 
