@@ -53,12 +53,17 @@ sqlite_type(clo_type type)
     return names[type];
 }
 
-/* The one parameter that is a reserved word, in both grammars; test_catalog.c finds out when another
- * one comes. */
+/* Names of ours that are reserved words in a grammar; test_catalog.c finds out when another comes. */
 static void
 print_identifier(const char *name)
 {
-    printf(strcmp(name, "to") == 0 ? "\"%s\"" : "%s", name);
+    static const char *const reserved[] = {"localtime", "references", "to"};
+    const char *quote = "";
+
+    for (size_t i = 0; i < CLO_ARRAY_LEN(reserved); i++)
+        if (strcmp(name, reserved[i]) == 0)
+            quote = "\"";
+    printf("%s%s%s", quote, name, quote);
 }
 
 /* Prose for Markdown: what would be markup is escaped. An underscore is markup only before a word. */
@@ -342,9 +347,11 @@ docs_columns(const clo_table *t)
     for (size_t i = 0; i < t->n_columns; i++) {
         const clo_column *c = &t->columns[i];
 
-        printf("| `%s`%s | %s | %s | %s | %s | %s | ", c->name, column_note(c),
-               sqlite_type(c->type), pg_type(c->type), c->flags & CLO_C_NULLABLE ? "yes" : "",
-               insert_mark(t, c), update_mark(t, c));
+        printf("| `");
+        print_identifier(c->name);
+        printf("`%s | %s | %s | %s | %s | %s | ", column_note(c), sqlite_type(c->type),
+               pg_type(c->type), c->flags & CLO_C_NULLABLE ? "yes" : "", insert_mark(t, c),
+               update_mark(t, c));
         print_prose(c->doc);
         printf(" |\n");
     }
@@ -595,7 +602,8 @@ docs_introduction(void)
            "*parameter* is not a\nfield of the row but an argument of the request: it can only be "
            "compared with `=` or `IN`. Conditions\nthat are not listed for a table are applied "
            "here, after the rows have come. An *exact* condition lets\n`LIMIT` travel with "
-           "it. `insert` and `update` say which columns can be written.\n");
+           "it. `insert` and `update` say which columns can be written. Names in double\nquotes "
+           "are reserved words and need them in queries.\n");
 }
 
 static bool
