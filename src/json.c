@@ -7,13 +7,13 @@
  * through to SQL unchanged.
  *
  * Strictness. json-c 0.16 in strict mode still accepts things that are no JSON or that it cannot
- * hold: NaN and Infinity, raw control characters, `01` and `1.`, an integer beyond 64 bits (which it
- * silently replaces by the nearest one), a key with U+0000 (which it silently cuts). Each of these would
- * be a wrong value in somebody's table. So a scanner runs over the text first. It refuses exactly those
- * lexical faults and leaves the grammar to json-c; strings, the bulk of every answer, are skipped
- * eight bytes at a time, which keeps its cost to a few per cent of the parse. Rejected: walking the
- * tree afterwards (costs more, and the evidence is gone by then) and searching for the
- * words (finds them in everybody's notes).
+ * hold: NaN and Infinity, names in single quotes, raw control characters, `01` and `1.`, an integer
+ * beyond 64 bits (which it silently replaces by the nearest one), a key with U+0000 (which it silently
+ * cuts). Each of these would be a wrong value in somebody's table. So a scanner runs over the text
+ * first. It refuses exactly those lexical faults and leaves the grammar to json-c; strings, the bulk of
+ * every answer, are skipped eight bytes at a time, which keeps its cost to a few per cent of the parse.
+ * Rejected: walking the tree afterwards (costs more, and the evidence is gone by then) and searching
+ * for the words (finds them in everybody's notes).
  *
  * Depth is limited to 64, which also bounds the recursion in json-c's serializer and destructor.
  *
@@ -204,7 +204,7 @@ scan_document(scan *s)
         } else if (c == '-' || (c >= '0' && c <= '9')) {
             if (!scan_number(s))
                 return false;
-        } else if (c == 'N' || c == 'I') {
+        } else if (c == 'N' || c == 'I' || c == '\'') {
             return scan_fault(s, s->p, "not a JSON value");
         } else if (c == '\0') {
             return scan_fault(s, s->p, "NUL byte");
