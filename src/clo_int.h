@@ -33,8 +33,9 @@ char *clo_strndup(const char *s, size_t n);
 /* Counts as one allocation: true when it is the one that has to fail. For allocations made by a
  * library on our behalf. */
 bool clo_mem_fault(void);
-/* The n-th allocation from now fails (n >= 1; 0 turns it off). Overrides CLO_TEST_OOM. */
-void clo_mem_fail(long n, bool from_there_on);
+/* The n-th allocation from now fails (n >= 1; 0 turns it off). Overrides CLO_TEST_OOM. Returns what was
+ * left of the last setting: 0 when that allocation has failed or none was to fail. */
+long clo_mem_fail(long n, bool from_there_on);
 #else
 #define clo_mem_fault() false
 #endif
@@ -306,7 +307,11 @@ struct clo_call {
 /* auth.c: OK: call->token is set; AGAIN: being fetched; ERROR. */
 clo_status clo_token_poll(clo_call *call, clo_err *err);
 void clo_token_abandon(clo_call *call); /* the call goes away: another one may fetch */
-/* Headers may be NULL-ended; fills in what all requests of a call share. */
+/* Notes that the call wants to be polled at that moment; clo_client_wait will not sleep beyond it. */
+void clo_call_wake_at(clo_call *call, int64_t at_ms);
+/* True when the transfer is done; moves transfers if nobody else does. An error is in `err`. */
+bool clo_call_moved(clo_call *call, const clo_xfer *x, clo_err *err);
+/* Starts a transfer with the settings of the call. */
 clo_xfer *clo_call_send(clo_call *call, const char *method, const char *url, const char *const *headers,
                         const char *body, size_t body_len, bool replay_safe, clo_err *err);
 /* Parsed `data` of a finished tool call: clo_json borrowed from the call. Only after DONE. */
@@ -336,6 +341,7 @@ struct clo_client {
     unsigned token_fails;       /* fetches that failed: whoever waited for one shares its error */
     clo_err token_err;
     int64_t hold_until_ms;      /* nothing is sent before (429) */
+    int64_t wake_ms;            /* earliest moment that a polled call waits for, 0: none */
     char *last_id;
     clo_cache *cache;
     int open_cursors;           /* answers are shared while > 0 (one statement) */
