@@ -135,21 +135,29 @@ ask_quals(ask *a, const clo_table *t, sqlite3_index_info *info)
     }
 }
 
-/* colUsed has 64 bits, the last one for all columns from 63 on. Parameter columns among those are asked
- * for only under a condition: without one, reading them is an error, and most likely nobody does. */
+static bool
+has_condition(const ask *a, int column)
+{
+    for (size_t i = 0; i < a->q.n_quals; i++)
+        if (a->quals[i].column == column)
+            return true;
+    return false;
+}
+
+/* colUsed has 64 bits, the last one for all columns from 63 on; UPDATE sets all of them, whatever it
+ * reads. Where it cannot be trusted, parameter columns are asked for only under a condition: without
+ * one they have no value, and xColumn says so should anybody read them. */
 static void
 ask_columns(ask *a, const clo_table *t, const sqlite3_index_info *info)
 {
+    const sqlite3_uint64 all = ~(sqlite3_uint64)0;
+
     for (size_t i = 0; i < t->n_columns; i++) {
         bool used = (info->colUsed >> (i < 63 ? i : 63) & 1) != 0;
+        bool vague = i >= 63 || info->colUsed == all;
 
-        if (i >= 63 && (t->columns[i].flags & CLO_C_PARAM) != 0) {
-            bool asked = false;
-
-            for (size_t k = 0; k < a->q.n_quals; k++)
-                asked = asked || a->quals[k].column == (int)i;
-            used = used && asked;
-        }
+        if (vague && (t->columns[i].flags & CLO_C_PARAM) != 0)
+            used = used && has_condition(a, (int)i);
         /* The id always: UPDATE and DELETE read it without a word in colUsed. */
         if (used || (t->columns[i].flags & CLO_C_KEY) != 0)
             clo_colset_add(&a->q.needed, (int)i);

@@ -8,7 +8,8 @@
  *      UPDATE            argv[0] id of the row, argv[2..] the columns; unchanged ones are marked
  *
  * Only changed columns are sent. SET id is refused always, also to the same value: in UPDATE ... FROM
- * SQLite passes the new id in argv[0], and the old one nowhere, so the wrong row would be written.
+ * SQLite passes the new id in argv[0], and the old one nowhere, so the wrong row would be written. That
+ * also keeps out UPDATE ... FROM itself where SQLite does not mark the unchanged columns (3.40).
  *
  * SQLite collects the rows of an UPDATE or DELETE before the first call of xUpdate (or, for a lookup by id,
  * closes the cursor), so a scan never sees its own changes.
@@ -53,9 +54,11 @@ add_column(change *ch, const clo_table *t, int column, sqlite3_value *v, clo_err
 
     if (ch->kind == CLO_UPDATE && sqlite3_value_nochange(v))
         return CLO_OK;
-    if (ch->kind == CLO_UPDATE && (c->flags & CLO_C_KEY) != 0)
-        return clo_err_set(err, CLO_E_ARG, "column %s names the row and cannot be set by UPDATE",
-                           c->name);
+    if (ch->kind == CLO_UPDATE && (c->flags & CLO_C_KEY) != 0) {
+        clo_err_set(err, CLO_E_ARG, "column %s names the row and cannot be set by UPDATE", c->name);
+        err->hint = SQ_UPDATE_FROM_HINT;
+        return CLO_ERROR;
+    }
     code = sq_value_get(v, &value);
     if (code != CLO_E_NONE)
         return sq_value_error(code, "column", c->name, err);

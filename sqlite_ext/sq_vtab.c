@@ -399,29 +399,38 @@ result_value(sqlite3_context *ctx, const clo_value *v)
     }
 }
 
-/* A column that was not asked for has no value here; NULL would be a lie. SQLite reads one only in
- * UPDATE, and says then that it does not need it. */
+/* A column that was not asked for has no value here, and NULL would be a lie. */
+static void
+result_unread(sqlite3_context *ctx, const clo_table *t, int column)
+{
+    const clo_column *c = &t->columns[column];
+    clo_err err;
+
+    clo_err_clear(&err);
+    if ((c->flags & CLO_C_PARAM) != 0) {
+        clo_err_set(&err, CLO_E_ARG, "%s is a parameter of %s: use it as %s = '...' joined by AND",
+                    c->name, t->list, c->name);
+        err.hint = SQ_UPDATE_FROM_HINT;
+    } else {
+        clo_err_set(&err, CLO_E_BUG, "column %s was not read", c->name);
+    }
+    sq_result_error(ctx, &err, t->name);
+}
+
+/* UPDATE reads all columns and says of most that it does not need them. */
 static int
 cursor_column(sqlite3_vtab_cursor *base, sqlite3_context *ctx, int column)
 {
-    sq_cursor *cur = (sq_cursor *)base;
-    const clo_table *t = ((const sq_table *)base->pVtab)->table;
-    clo_err err;
+    const sq_cursor *cur = (const sq_cursor *)base;
 
     if (sqlite3_vtab_nochange(ctx))
         return SQLITE_OK;
-    if (clo_colset_has(&cur->plan.needed, column)) {
-        result_value(ctx, &cur->row[column]);
-        return SQLITE_OK;
+    if (!clo_colset_has(&cur->plan.needed, column)) {
+        result_unread(ctx, ((const sq_table *)base->pVtab)->table, column);
+        return SQLITE_ERROR;
     }
-    clo_err_clear(&err);
-    if ((t->columns[column].flags & CLO_C_PARAM) != 0)
-        clo_err_set(&err, CLO_E_ARG, "%s is a parameter of %s: use it as %s = '...' joined by AND",
-                    t->columns[column].name, t->list, t->columns[column].name);
-    else
-        clo_err_set(&err, CLO_E_BUG, "column %s was not read", t->columns[column].name);
-    sq_result_error(ctx, &err, t->name);
-    return SQLITE_ERROR;
+    result_value(ctx, &cur->row[column]);
+    return SQLITE_OK;
 }
 
 /* ---- registration ----------------------------------------------------------------------- */
