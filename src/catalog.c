@@ -58,13 +58,11 @@ clo_tool_count(void)
 const clo_tool *
 clo_tool_at(size_t i)
 {
-    if (i < clo_tools_a_len) {
+    if (i < clo_tools_a_len)
         return &clo_tools_a[i];
-    }
     i -= clo_tools_a_len;
-    if (i < clo_tools_b_len) {
+    if (i < clo_tools_b_len)
         return &clo_tools_b[i];
-    }
     i -= clo_tools_b_len;
     return i < clo_tools_c_len ? &clo_tools_c[i] : NULL;
 }
@@ -79,9 +77,8 @@ clo_tool_find(const char *name)
         const clo_tool *tool = clo_tool_at(mid);
         int cmp = strcmp(name, tool->name);
 
-        if (cmp == 0) {
+        if (cmp == 0)
             return tool;
-        }
         if (cmp < 0) {
             hi = mid;
         } else {
@@ -95,9 +92,8 @@ const clo_param *
 clo_tool_param(const clo_tool *tool, const char *name)
 {
     for (size_t i = 0; i < tool->n_params; i++) {
-        if (strcmp(tool->params[i].name, name) == 0) {
+        if (strcmp(tool->params[i].name, name) == 0)
             return &tool->params[i];
-        }
     }
     return NULL;
 }
@@ -134,9 +130,8 @@ clo_table_find(const char *name)
         size_t mid = lo + (hi - lo) / 2;
         int cmp = strcmp(name, tables[mid]->name);
 
-        if (cmp == 0) {
+        if (cmp == 0)
             return tables[mid];
-        }
         if (cmp < 0) {
             hi = mid;
         } else {
@@ -150,9 +145,8 @@ int
 clo_table_column(const clo_table *table, const char *name)
 {
     for (size_t i = 0; i < table->n_columns; i++) {
-        if (strcmp(table->columns[i].name, name) == 0) {
+        if (strcmp(table->columns[i].name, name) == 0)
             return (int)i;
-        }
     }
     return -1;
 }
@@ -168,9 +162,8 @@ static bool
 begins_with(const char *s, const char *prefix)
 {
     while (*prefix) {
-        if (lower(*s++) != *prefix++) {
+        if (lower(*s++) != *prefix++)
             return false;
-        }
     }
     return true;
 }
@@ -183,12 +176,10 @@ clo_name_distance(const char *a, const char *b)
     size_t row[3][CLO_NAME_MAX + 1];
     size_t la = strlen(a), lb = strlen(b);
 
-    if (la > CLO_NAME_MAX || lb > CLO_NAME_MAX) {
+    if (la > CLO_NAME_MAX || lb > CLO_NAME_MAX)
         return SIZE_MAX;
-    }
-    for (size_t j = 0; j <= lb; j++) {
+    for (size_t j = 0; j <= lb; j++)
         row[0][j] = j;
-    }
     for (size_t i = 1; i <= la; i++) {
         size_t *cur = row[i % 3], *prev = row[(i - 1) % 3], *prev2 = row[(i + 1) % 3];
 
@@ -232,9 +223,8 @@ clo_tool_suggest(const char *name)
 
         if (d <= limit) {
             best = known;
-            if (d == 0) {
+            if (d == 0)
                 break;
-            }
             limit = d - 1;
         }
     }

@@ -25,6 +25,9 @@ extern const clo_table clo_table_activities, clo_table_calls, clo_table_comment_
     clo_table_sequence_subscriptions, clo_table_sequences, clo_table_smart_views, clo_table_sms,
     clo_table_tasks, clo_table_users, clo_table_webhooks;
 
+/* Arguments are literals and names of constants that stand alone in an initialiser, some are pasted.
+ * NOLINTBEGIN(bugprone-macro-parentheses) */
+
 /* ---- parameters: NEED is required, MAY is optional ---- */
 #define NEED(t, n, d)                                                                              \
     {                                                                                              \
@@ -115,5 +118,7 @@ extern const clo_table clo_table_activities, clo_table_calls, clo_table_comment_
     }
 #define ORDERS(a) .orders = a, .n_orders = CLO_ARRAY_LEN(a)
 #define ALIASES(a) .aliases = a, .n_aliases = CLO_ARRAY_LEN(a)
+
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 #endif

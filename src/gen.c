@@ -125,12 +125,12 @@ sql_types(const clo_tool *tool)
 }
 
 static void
-sql_arguments(const clo_tool *tool, const char *indent)
+sql_arguments(const clo_tool *tool, const char *first, const char *next)
 {
     for (size_t i = 0; i < tool->n_params; i++) {
         const clo_param *p = &tool->params[i];
 
-        printf("%s%s", i ? "," : "", indent);
+        printf("%s", i ? next : first);
         print_identifier(p->name);
         printf(" %s%s", pg_type(p->type), p->flags & CLO_P_REQUIRED ? "" : " DEFAULT NULL");
     }
@@ -140,7 +140,7 @@ static void
 sql_function(const clo_tool *tool)
 {
     printf("\nCREATE FUNCTION %s(", tool->name);
-    sql_arguments(tool, "\n    ");
+    sql_arguments(tool, "\n    ", ",\n    ");
     printf(")\nRETURNS jsonb\n"
            "LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000\n"
            "AS 'MODULE_PATHNAME', 'clo_pg_%s';\n",
@@ -397,6 +397,9 @@ docs_conditions(const clo_table *t)
                t->get);
     for (size_t i = 0; i < t->n_filters; i++)
         docs_condition(t, &t->filters[i]);
+    if (t->pager == CLO_PAGE_EVENTS)
+        printf("\nThe service takes these in some combinations only; what does not fit is checked "
+               "here.\n");
 }
 
 static void
@@ -498,8 +501,11 @@ docs_signatures(const clo_tool *tool)
         printf(tool->params[i].flags & CLO_P_REQUIRED ? "%s%s" : "%s[%s]", i ? ", " : "",
                tool->params[i].name);
     printf(")\nPostgreSQL  %s(", tool->name);
-    sql_arguments(tool, tool->n_params > 3 ? "\n                " : " ");
-    printf("%s) returns jsonb\n```\n", tool->n_params > 3 ? "" : tool->n_params ? " " : "");
+    if (tool->n_params > 3)
+        sql_arguments(tool, "\n                ", ",\n                ");
+    else
+        sql_arguments(tool, "", ", ");
+    printf(") returns jsonb\n```\n");
 }
 
 static void
