@@ -65,6 +65,8 @@ struct clo_xfer {
     bool body_asked; /* some of the body may have left */
     int passes;      /* how often libcurl was about to send */
     size_t header_bytes;
+    bool head_done;  /* the empty line after the headers has arrived */
+    bool framed;     /* the headers say where the body ends */
     clo_code failed; /* why a callback stopped the transfer */
     size_t max_bytes;
     char host[128];
@@ -350,8 +352,28 @@ on_header(char *data, size_t size, size_t count, void *arg)
         x->failed = CLO_E_PROTO;
         return 0;
     }
+    if (n >= 5 && memcmp(data, "HTTP/", 5) == 0)
+        x->head_done = x->framed = false;
+    else if (data[0] == '\r' || data[0] == '\n')
+        x->head_done = true;
+    else if ((n > 15 && strncasecmp(data, "content-length:", 15) == 0) ||
+             (n > 18 && strncasecmp(data, "transfer-encoding:", 18) == 0))
+        x->framed = true;
     take_header(&x->res, data, n);
     return n;
+}
+
+/* libcurl takes a connection that closes in the middle of the headers, or before a body without a
+ * stated length, for the end of a whole answer. To us it would be an empty success. */
+static bool
+is_cut_off(const clo_xfer *x, CURL *easy)
+{
+    long version = 0;
+    if (!x->head_done)
+        return true;
+    (void)curl_easy_getinfo(easy, CURLINFO_HTTP_VERSION, &version);
+    return version <= CURL_HTTP_VERSION_1_1 && !x->framed && x->res.body.len == 0 &&
+           x->res.status != 204 && x->res.status != 304;
 }
 
 static size_t
@@ -665,15 +687,16 @@ reason(const clo_xfer *x, CURLcode result)
 static void
 fail_stopped(clo_xfer *x, clo_err *err)
 {
-    if (x->failed == CLO_E_NOMEM)
+    if (x->failed == CLO_E_NOMEM) {
         (void)clo_err_nomem(err);
-    else if (x->failed == CLO_E_LIMIT) {
+    } else if (x->failed == CLO_E_LIMIT) {
         (void)clo_err_set(err, CLO_E_LIMIT, "the answer is larger than the limit of %zu bytes",
                           x->max_bytes);
         err->hint = "raise max_bytes, or ask for less (fewer columns, a smaller page_size)";
-    } else
+    } else {
         (void)clo_err_set(err, CLO_E_PROTO, "the answer has more than %d bytes of headers",
                           HEADER_MAX);
+    }
 }
 
 /* The ways in which libcurl says that TLS did not come about. */
@@ -738,6 +761,8 @@ finish(clo_xfer *x, CURLcode result)
         fail_stopped(x, &res->err);
     else if (result != CURLE_OK)
         fail_connection(x, result, &res->err);
+    else if (is_cut_off(x, x->easy))
+        fail_connection(x, CURLE_PARTIAL_FILE, &res->err);
     res->err.http_status = res->status;
     x->done = true;
     unlink_xfer(x);
