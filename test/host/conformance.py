@@ -142,6 +142,8 @@ class Runner:
                 return self.variables[expression]
             if expression == "url":
                 return self.server.url
+            if expression == "conformance":
+                return os.path.join(ROOT, "test", "conformance")
             day = re.match(r"today(?:([+-]\d+))?$", expression)
             if day:
                 return compare.day(int(day[1] or 0))

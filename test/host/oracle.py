@@ -97,7 +97,7 @@ class Oracle:
 
     def __init__(self, standin, tables=None):
         self._standin = standin
-        self._tables = tables or facts.tables()
+        self.tables = tables or facts.tables()
         self._loaded = set()
         self._objects = {}
         self.db = sqlite3.connect(":memory:", check_same_thread=False)
@@ -115,7 +115,7 @@ class Oracle:
         """Creates and fills one table of the copy."""
         if table in self._loaded:
             return
-        columns = self._tables[table]
+        columns = self.tables[table]
         declared = ", ".join(f'"{c.name}" {DECLARED[c.kind]}' for c in columns)
         self.db.execute(f'CREATE TABLE "{table}" ({declared})')
         marks = ",".join("?" * len(columns))
@@ -126,6 +126,6 @@ class Oracle:
     def query(self, sql):
         """Rows of a query over the copy; the tables that it names are loaded on the way."""
         for table in sorted(set(re.findall(r"\bclose_[a-z_]+", sql))):
-            if table in self._tables:
+            if table in self.tables:
                 self.load(table)
         return [list(row) for row in self.db.execute(sql)]
