@@ -137,7 +137,8 @@ lint:
 	@sh .ci/deps build standin lint
 	@$(MAKE) -s sqlite standin
 	@$(PYTHON) test/lint/lint.py --build $(BUILD)
-	clang-tidy --quiet --warnings-as-errors='*' $(TIDY_SRC) -- -std=c11 $(CPPFLAGS_CORE) $(JSON_CFLAGS) $(CURL_CFLAGS)
+	@printf '%s\n' $(TIDY_SRC) | xargs -P 2 -n 1 sh -c 'clang-tidy --quiet --warnings-as-errors="*" "$$0" -- \
+		-std=c11 $(CPPFLAGS_CORE) $(JSON_CFLAGS) $(CURL_CFLAGS) 2>/dev/null'
 	cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 --enable=warning,performance,portability \
 		--suppress=missingIncludeSystem -D__GNUC__ -D_GNU_SOURCE -Isrc $(CORE_SRC) $(SQLITE_SRC)
 	shellcheck -S warning .ci/run .ci/deps test/demo.sh
