@@ -25,6 +25,7 @@
 #include "clo_int.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -438,18 +439,14 @@ check(const clo_option *opt, const char *label, const char *value, clo_err *err)
     return CLO_OK;
 }
 
+/* Names and variables are ours and short: they fit. */
 static void
 label_of(const clo_option *opt, clo_origin from, char out[80])
 {
-    clo_buf b;
-
-    clo_buf_init(&b, 79);
     if (from == CLO_FROM_ENV && opt->env)
-        clo_buf_fmt(&b, "environment variable %s", opt->env);
+        snprintf(out, 80, "environment variable %s", opt->env);
     else
-        clo_buf_fmt(&b, "setting %s", opt->name);
-    clo_text_cut(out, 80, b.data ? b.data : opt->name, b.data ? b.len : strlen(opt->name));
-    clo_buf_free(&b);
+        snprintf(out, 80, "setting %s", opt->name);
 }
 
 clo_status

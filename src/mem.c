@@ -36,12 +36,12 @@ static atomic_long fail_in;    /* allocations until the failing one; 0: off */
 static atomic_bool fail_stays; /* from there on, not once */
 static atomic_bool env_seen;
 
-void
+long
 clo_mem_fail(long n, bool from_there_on)
 {
     atomic_store(&env_seen, true);
     atomic_store(&fail_stays, from_there_on);
-    atomic_store(&fail_in, n);
+    return atomic_exchange(&fail_in, n);
 }
 
 static void
