@@ -101,7 +101,7 @@ $(GEN_BIN): src/gen.c $(CORE_LIB)
 # --- Everything below may install what it needs first (.ci/deps says what) ------------------------
 
 .PHONY: demo check check-sqlite check-pg check-unit check-symbols lint drift generate asan ubsan valgrind torture \
-	fuzz coverage analyze install installcheck dist clean
+	fuzz fuzz-bin coverage analyze install installcheck dist clean
 
 help:
 	@echo 'make demo          build, start the stand-in service, run real queries'
@@ -164,6 +164,20 @@ valgrind:
 	@$(MAKE) DEBUG=1 BUILD=$(BUILD)/debug unit sqlite
 	@$(MAKE) standin
 	@$(PYTHON) test/run_sanitized.py --build $(BUILD) --valgrind
+
+# libFuzzer over the parsers, T seconds each; a crash leaves its input in $(BUILD)/fuzz.
+T ?= 60
+FUZZ_SRC = $(wildcard test/fuzz/fuzz_*.c)
+FUZZ_BIN = $(FUZZ_SRC:test/fuzz/%.c=$(BUILD)/fuzz/%)
+$(BUILD)/fuzz/fuzz_%: test/fuzz/fuzz_%.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS_CORE) $(CPPFLAGS) $(CFLAGS_ALL) -fsanitize=fuzzer -o $@ $< $(CORE_LIB) $(LDFLAGS_ALL) \
+		$(CORE_LIBS) -lpthread
+fuzz-bin: core $(FUZZ_BIN)
+fuzz:
+	@sh .ci/deps build fuzz
+	@$(MAKE) CC=clang DEBUG=1 SAN=address,undefined BUILD=$(BUILD)/fuzz fuzz-bin
+	@$(PYTHON) test/fuzz/run_fuzz.py --build $(BUILD)/fuzz --seconds $(T)
 
 PREFIX ?= /usr/local
 install: pg standin
