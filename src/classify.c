@@ -453,7 +453,7 @@ status_of_words(const report *r)
 static void
 class_provider(clo_err *err, const report *r, int status)
 {
-    err->provider = r->close_body || r->tool_error || r->proxy;
+    bool witness = true;
     if (status == 401) {
         set(err, r, CLO_E_AUTH, r->proxy ? hint_proxy_401 : hint_link,
             "Close refused the authorization of the connected account");
@@ -465,9 +465,8 @@ class_provider(clo_err *err, const report *r, int status)
     } else if (status == 404) {
         /* An unknown path is an error of ours or a change of the service, not an absent row; and
          * plain text may come from the connector, which is no witness for what Close has. */
-        err->provider =
-            err->provider && !has(r->said.text, "URL") &&
-            (r->close_body || r->http_status == 404 || has(r->said.text, "matching query"));
+        witness = !has(r->said.text, "URL") &&
+                  (r->close_body || r->http_status == 404 || has(r->said.text, "matching query"));
         set(err, r, CLO_E_NOTFOUND, r->proxy ? hint_slash : NULL, "Close has no such object");
     } else if (status == 409) {
         set(err, r, CLO_E_CONFLICT, NULL, "Close reports a conflict");
@@ -482,6 +481,7 @@ class_provider(clo_err *err, const report *r, int status)
     } else {
         set(err, r, CLO_E_REJECTED, NULL, "Close refused the request");
     }
+    err->provider = witness;
 }
 
 static bool
