@@ -1,18 +1,19 @@
 /*
  * buf.c - growable bytes with a stated maximum.
  *
- * Every place that collects data of unknown size (a response, a URL, a JSON text) does it here, and
- * had to say at init how large it may become. The error is sticky: the first append that fails
- * frees the content, later appends do nothing, and one clo_buf_check or clo_buf_take at the end tells
- * the caller. A half-built URL or document can therefore never be used by mistake.
+ * Every place that collects data of unknown size (a response, a URL, a JSON text) does it here,
+ * and had to say at init how large it may become. The error is sticky: the first append that
+ * fails frees the content, later appends do nothing, and one clo_buf_check or clo_buf_take at the
+ * end tells the caller. A half-built URL or document can therefore never be used by mistake.
  *
  * Invariants
  *  - data is NULL or holds len bytes and a NUL; cap counts the NUL.
  *  - len <= max. max does not count the NUL.
  *  - error != NONE implies data == NULL and len == 0.
  *
- * The buffer owns its bytes until clo_buf_take hands them over. Growth doubles: a body of n bytes is copied
- * at most twice in all, and a caller that knows the size beforehand gets one allocation by appending once.
+ * The buffer owns its bytes until clo_buf_take hands them over. Growth doubles: a body of n bytes
+ * is copied at most twice in all, and a caller that knows the size beforehand gets one allocation
+ * by appending once.
  */
 #include "clo_int.h"
 
@@ -62,7 +63,7 @@ buf_room(clo_buf *b, size_t n)
     if (n > b->max - b->len)
         return buf_fail(b, CLO_E_LIMIT);
     need = b->len + n + 1;
-    if (need <= b->cap)
+    if (b->data && need <= b->cap)
         return true;
     cap = b->cap * 2;
     if (cap > b->max + 1)

@@ -1,26 +1,28 @@
 /*
- * config.c - every setting: name, type, range, default, secrecy, who may set it, and what it means.
+ * config.c - every setting: name, type, range, default, secrecy, who may set it, and what it
+ * means.
  *
- * One table drives parsing, validation, close_config(), the PostgreSQL validator and the documentation.
- * Its order is that of enum clo_opt.
+ * One table drives parsing, validation, close_config(), the PostgreSQL validator and the
+ * documentation. Its order is that of enum clo_opt.
  *
- * Layers. A value may come from the environment, a foreign server, a user mapping, the session or the
- * host itself (a lock). Each origin has its own layer and the highest one that says something wins,
- * so taking a session's value back shows the server's again, and the order in which a host reads its
- * catalogues does not matter. What a lock fixes cannot be changed by anybody.
+ * Layers. A value may come from the environment, a foreign server, a user mapping, the session or
+ * the host itself (a lock). Each origin has its own layer and the highest one that says something
+ * wins, so taking a session's value back shows the server's again, and the order in which a host
+ * reads its catalogues does not matter. What a lock fixes cannot be changed by anybody.
  *
  * Who may set what (flags). Options that decide where credentials go or whose data is seen
- * (CLO_O_IDENTITY) are never GUCs: anything that a role can SET must not redirect another's secrets.
- * readonly, allow_messages and ca_file are for the owner of the server alone, since setting them
- * back would widen rights.
+ * (CLO_O_IDENTITY) are never GUCs: anything that a role can SET must not redirect another's
+ * secrets. readonly, allow_messages and ca_file are for the owner of the server alone, since
+ * setting them back would widen rights.
  *
- * Secrets are wiped before they are freed and never appear in a message: errors about a secret name
- * the setting, not the value.
+ * Secrets are wiped before they are freed and never appear in a message: errors about a secret
+ * name the setting, not the value.
  *
  * Ownership: a clo_config owns its layers; clo_config_text borrows until the next change.
  *
- * Rejected: a struct with one typed field per setting (each would need its own line in five places),
- * and units in values such as "10s" (two hosts and one environment would each have to document them).
+ * Rejected: a struct with one typed field per setting (each would need its own line in five
+ * places), and units in values such as "10s" (two hosts and one environment would each have to
+ * document them).
  */
 #include "clo_int.h"
 
@@ -590,8 +592,8 @@ clo_config_set(clo_config *c, const char *name, const char *value, clo_origin fr
     return opt ? set_option(c, opt, value, from, err) : CLO_ERROR;
 }
 
-/* A variable that is empty counts as unset, as everywhere. One bad variable does not keep the others
- * from being read; the first error is reported. */
+/* A variable that is empty counts as unset, as everywhere. One bad variable does not keep the
+ * others from being read; the first error is reported. */
 clo_status
 clo_config_env(clo_config *c, clo_err *err)
 {

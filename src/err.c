@@ -1,17 +1,19 @@
 /*
  * err.c - error values and the rule that no text carries a secret.
  *
- * A clo_err is a plain value in the caller's frame: reporting "out of memory" must not need memory, and
- * a host that longjmps must not leak a message. Texts are therefore fixed arrays, cut where they
- * end. The first error wins: cleaning up after a failure may fail again, and the user wants the cause.
+ * A clo_err is a plain value in the caller's frame: reporting "out of memory" must not need
+ * memory, and a host that longjmps must not leak a message. Texts are therefore fixed arrays, cut
+ * where they end. The first error wins: cleaning up after a failure may fail again, and the user
+ * wants the cause.
  *
- * All texts pass through clo_text_cut, which keeps three promises at once: well-formed UTF-8 (a PostgreSQL
- * client would otherwise get an encoding error instead of ours), no control characters (a service
- * must not be able to write terminal sequences or fake log lines), and termination.
+ * All texts pass through clo_text_cut, which keeps three promises at once: well-formed UTF-8 (a
+ * PostgreSQL client would otherwise get an encoding error instead of ours), no control characters
+ * (a service must not be able to write terminal sequences or fake log lines), and termination.
  *
- * Masking replaces every occurrence of a registered secret. It works after cutting, so it also has to
- * find a secret whose tail was cut off: a suffix of the text that begins a secret is masked as well.
- * Rejected: masking by pattern ("looks like a token"), which hides things people need and misses the rest.
+ * Masking replaces every occurrence of a registered secret. It works after cutting, so it also
+ * has to find a secret whose tail was cut off: a suffix of the text that begins a secret is
+ * masked as well. Rejected: masking by pattern ("looks like a token"), which hides things people
+ * need and misses the rest.
  */
 #include "clo_int.h"
 
@@ -98,8 +100,8 @@ clo_err_nomem(clo_err *err)
     return clo_err_set(err, CLO_E_NOMEM, "out of memory");
 }
 
-/* The table of the Unicode standard (3-7), by first byte: no overlong forms, no surrogates, nothing beyond
- * U+10FFFF. */
+/* The table of the Unicode standard (3-7), by first byte: no overlong forms, no surrogates,
+ * nothing beyond U+10FFFF. */
 size_t
 clo_utf8_char(const char *s, size_t n)
 {
@@ -186,8 +188,8 @@ clo_secrets_free(clo_secrets *s)
     }
 }
 
-/* How many bytes of `text` are a secret that starts here: the longest of those registered, or the whole
- * rest when it is the beginning of one (cut off). 0: none. */
+/* How many bytes of `text` are a secret that starts here: the longest of those registered, or the
+ * whole rest when it is the beginning of one (cut off). 0: none. */
 static size_t
 secret_at(const clo_secrets *s, const char *text, size_t rest)
 {

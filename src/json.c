@@ -1,27 +1,29 @@
 /*
  * json.c - JSON in and out; the only file that knows json-c.
  *
- * A clo_json is a json-c object. One document is one tree with one owner: what `get`, `at` and the
- * texts return is borrowed from it. Nothing is copied on the way: a string column points into the tree, and
- * the text of a double stays the text that the service sent (json-c keeps it), so that JSON passes
- * through to SQL unchanged.
+ * A clo_json is a json-c object. One document is one tree with one owner: what `get`, `at` and
+ * the texts return is borrowed from it. Nothing is copied on the way: a string column points into
+ * the tree, and the text of a double stays the text that the service sent (json-c keeps it), so
+ * that JSON passes through to SQL unchanged.
  *
  * Strictness. json-c 0.16 in strict mode still accepts things that are no JSON or that it cannot
- * hold: NaN and Infinity, names in single quotes, raw control characters, `01` and `1.`, an integer
- * beyond 64 bits (which it silently replaces by the nearest one), a key with U+0000 (which it silently
- * cuts). Each of these would be a wrong value in somebody's table. So a scanner runs over the text
- * first. It refuses exactly those lexical faults and leaves the grammar to json-c; strings, the bulk of
- * every answer, are skipped eight bytes at a time, which keeps its cost to a few per cent of the parse.
- * Rejected: walking the tree afterwards (costs more, and the evidence is gone by then) and searching
- * for the words (finds them in everybody's notes).
+ * hold: NaN and Infinity, names in single quotes, raw control characters, `01` and `1.`, an
+ * integer beyond 64 bits (which it silently replaces by the nearest one), a key with U+0000
+ * (which it silently cuts). Each of these would be a wrong value in somebody's table. So a
+ * scanner runs over the text first. It refuses exactly those lexical faults and leaves the
+ * grammar to json-c; strings, the bulk of every answer, are skipped eight bytes at a time, which
+ * keeps its cost to about a tenth of the parse. Rejected: walking the tree afterwards (costs
+ * more, and the evidence is gone by then) and searching for the words (finds them in everybody's
+ * notes).
  *
  * Depth is limited to 64, which also bounds the recursion in json-c's serializer and destructor.
  *
- * Null. json-c has no object for null, a NULL pointer is the value. That is fine for members but not for
- * a document, where NULL has to mean failure. So the document `null` is the address of a static
- * object, which every function here translates.
+ * Null. json-c has no object for null, a NULL pointer is the value. That is fine for members but
+ * not for a document, where NULL has to mean failure. So the document `null` is the address of a
+ * static object, which every function here translates.
  *
- * Member order is whatever the service sent; nothing may rely on it. A duplicate key: the last one wins.
+ * Member order is whatever the service sent; nothing may rely on it. A duplicate key: the last
+ * one wins.
  *
  * json-c allocates with malloc. Debug builds announce its allocations to mem.c, so that the
  * out-of-memory tests reach the callers of this file too.
@@ -40,8 +42,8 @@
 
 static const char null_document;
 
-/* json-c is not const-correct: readers take mutable objects, and serializing caches its text inside the
- * object. The integer conversion says that dropping const is meant. */
+/* json-c is not const-correct: readers take mutable objects, and serializing caches its text
+ * inside the object. The integer conversion says that dropping const is meant. */
 static json_object *
 native(const clo_json *j)
 {
@@ -77,9 +79,9 @@ scan_fault(scan *s, const char *at, const char *fault)
     return false;
 }
 
-/* Skips what needs no look inside a string: anything but a quote, a backslash, or a control character.
- * The bit trick marks at least the first byte of each kind in a word; false marks come only after a
- * true one, and the caller looks byte by byte from the word's start anyway. */
+/* Skips what needs no look inside a string: anything but a quote, a backslash, or a control
+ * character. The bit trick marks at least the first byte of each kind in a word; false marks come
+ * only after a true one, and the caller looks byte by byte from the word's start anyway. */
 static const char *
 skip_plain(const char *p, const char *end)
 {

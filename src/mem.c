@@ -1,25 +1,27 @@
 /*
  * mem.c - the only caller of malloc, realloc and free, and the arena built on them.
  *
- * Everything that the core owns comes from here, so that a debug build can answer the two questions
- * that matter for a library living inside somebody else's process: is anything left behind
- * (clo_mem_live), and does every path survive running out of memory (CLO_TEST_OOM, clo_mem_fail)?
- * Release builds pay nothing for it: the wrappers are a comparison and a tail call.
+ * Everything that the core owns comes from here, so that a debug build can answer the two
+ * questions that matter for a library living inside somebody else's process: is anything left
+ * behind (clo_mem_live), and does every path survive running out of memory (CLO_TEST_OOM,
+ * clo_mem_fail)? Release builds pay nothing for it: the wrappers are a comparison and a tail
+ * call.
  *
  * Rules
  *  - No block carries a header, so sanitizers and Valgrind see exactly what was asked for.
- *  - Sizes are checked: a product that overflows, or a request above PTRDIFF_MAX, is out of memory.
+ *  - Sizes are checked: a product that overflows, or a request above PTRDIFF_MAX, is out of
+ *    memory.
  *  - Size 0 is a block like any other. That keeps "NULL means failure" true everywhere.
  *  - Reallocation to a smaller size may fail too; callers keep the old block then.
  *
- * The arena serves the values of one page. It hands out aligned pieces of growing blocks and frees them
- * together; a reset keeps the largest block, so a long scan settles on one block and stops
- * allocating. Rejected: a free list per size (values of a page die together anyway), and an arena
- * that never frees between pages (a single fat page would pin its memory for the whole scan; here
- * the next reset bounds it at one block).
+ * The arena serves the values of one page. It hands out aligned pieces of growing blocks and
+ * frees them together; a reset keeps the largest block, so a long scan settles on one block and
+ * stops allocating. Rejected: a free list per size (values of a page die together anyway), and an
+ * arena that never frees between pages (a single fat page would pin its memory for the whole
+ * scan; here the next reset bounds it at one block).
  *
- * The debug counters are the only mutable globals of the core. They are atomic because independent
- * clients may run in different threads.
+ * The debug counters are the only mutable globals of the core. They are atomic because
+ * independent clients may run in different threads.
  */
 #include "clo_int.h"
 

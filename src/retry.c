@@ -1,18 +1,20 @@
 /*
- * retry.c - whether and when to try again. Knows no sockets: it is given an error and answers with a delay.
+ * retry.c - whether and when to try again. Knows no sockets: it is given an error and answers
+ * with a delay.
  *
  * Reads are repeated on trouble of the network, on 5xx, on 429, on an unreadable answer that its
- * reporter calls retryable, and once on a time limit (a second one means that the service is too slow
- * for the limit, and the user is waiting). Writes are repeated only when it is certain that nothing
- * was done: nothing was sent, or the service answered 429. Everything else about a write is
- * for a person to decide, see CLO_E_UNCERTAIN.
+ * reporter calls retryable, and once on a time limit (a second one means that the service is too
+ * slow for the limit, and the user is waiting). Writes are repeated only when it is certain that
+ * nothing was done: nothing was sent, or the service answered 429. Everything else about a write
+ * is for a person to decide, see CLO_E_UNCERTAIN.
  *
  * Delays double from 250 ms to 8 s. Half of each is random, so that the calls of one scan, or the
  * connections of one server, do not come back in step. A Retry-After is obeyed instead, never
- * undercut, capped at 30 s, with a little jitter on top. A wait that would end after the budget is
- * not begun: giving up early beats keeping a user waiting for a certain failure.
+ * undercut, capped at 30 s, with a little jitter on top. A wait that would end after the budget
+ * is not begun: giving up early beats keeping a user waiting for a certain failure.
  *
- * The generator (an xorshift) need not be strong, only different between clients; tests set the seed.
+ * The generator (an xorshift) need not be strong, only different between clients; tests set the
+ * seed.
  */
 #include "clo_int.h"
 

@@ -2,28 +2,29 @@
  * value.c - from JSON to typed SQL values and back.
  *
  * The one rule: a value either arrives exactly or the statement fails and says which table, row
- * and column had what. Close's rows pass through a service that carries every number as a double and
- * renders timestamps in at least two ways, so "mostly right" would be easy and invisible.
+ * and column had what. Close's rows pass through a service that carries every number as a double
+ * and renders timestamps in at least two ways, so "mostly right" would be easy and invisible.
  *
- *  - Integers: at most 2^53 in magnitude. Beyond it the wire cannot tell neighbours apart, so the digits in
- *    the answer may be wrong already. A double without a fraction is an integer (the service writes
- *    either).
- *  - Timestamps: every form becomes UTC microseconds and the one text YYYY-MM-DDTHH:MM:SS.ffffffZ. Fixed
- *    width, so that text order is time order and SQLite can compare and index it. Digits beyond
- *    microseconds are dropped, not rounded (rounding could move an instant into the next day). Years 0001 to
- *    9999: Close uses year 1 for "never".
+ *  - Integers: at most 2^53 in magnitude. Beyond it the wire cannot tell neighbours apart, so the
+ *    digits in the answer may be wrong already. A double without a fraction is an integer (the
+ *    service writes either).
+ *  - Timestamps: every form becomes UTC microseconds and the one text
+ *    YYYY-MM-DDTHH:MM:SS.ffffffZ. Fixed width, so that text order is time order and SQLite can
+ *    compare and index it. Digits beyond microseconds are dropped, not rounded (rounding could
+ *    move an instant into the next day). Years 0001 to 9999: Close uses year 1 for "never".
  *  - Text: well-formed UTF-8 without U+0000, which neither host can store in text. JSON alike.
  *  - No conversion by guess: a number where text belongs is an error, not its digits.
  *
- * Ownership: texts of strings and JSON point into the document; what has to be made (timestamps, the
- * `custom` object) lies in the arena of the page. The caller keeps both alive as long as the row.
+ * Ownership: texts of strings and JSON point into the document; what has to be made (timestamps,
+ * the `custom` object) lies in the arena of the page. The caller keeps both alive as long as the
+ * row.
  *
- * The other direction, clo_json_of_value, turns bound values into tool parameters. It is a little more
- * lenient, where a user of SQLite would be surprised otherwise (1 for true, digits for a phone number),
- * and never loses anything.
+ * The other direction, clo_json_of_value, turns bound values into tool parameters. It is a little
+ * more lenient, where a user of SQLite would be surprised otherwise (1 for true, digits for a
+ * phone number), and never loses anything.
  *
- * Rejected: timegm/strptime (range, locale and accepted syntax differ between systems), and keeping the
- * service's own timestamp text (two forms of one instant would compare unequal).
+ * Rejected: timegm/strptime (range, locale and accepted syntax differ between systems), and
+ * keeping the service's own timestamp text (two forms of one instant would compare unequal).
  */
 #include "clo_int.h"
 
@@ -132,7 +133,8 @@ clo_utf8_ok(const char *s, size_t n)
     return true;
 }
 
-/* Whether JSON text made by json.c has the escape of U+0000: an odd number of backslashes before u0000. */
+/* Whether JSON text made by json.c has the escape of U+0000: an odd number of backslashes before
+ * u0000. */
 static bool
 json_has_nul(const char *s, size_t n)
 {
@@ -571,7 +573,7 @@ clo_value_of_json(const clo_json *j, const clo_table *t, const clo_column *c, co
     return convert(j, &at, a, out);
 }
 
-/* Appends "key": value. Ids of custom fields need no escaping; anything else goes through json-c. */
+/* Appends "key": value. Ids of custom fields need no escaping; json-c escapes anything else. */
 static bool
 add_member(clo_buf *b, const char *key, const clo_json *value)
 {
@@ -598,8 +600,8 @@ add_member(clo_buf *b, const char *key, const clo_json *value)
     return text && clo_buf_add(b, text, len);
 }
 
-/* All custom values of a row as one object. Close sends them as flat keys "custom.cf_..."; SQL reads
- * custom->>'cf_...'. The deprecated nested `custom` object (by field name) is left out. */
+/* All custom values of a row as one object. Close sends them as flat keys "custom.cf_..."; SQL
+ * reads custom->>'cf_...'. The deprecated nested `custom` object (by field name) is left out. */
 static clo_status
 custom_of_row(const clo_json *row, const place *at, clo_arena *a, clo_value *out)
 {
@@ -682,7 +684,9 @@ int_of(const clo_value *v)
 static bool
 int_equals_real(int64_t i, double r)
 {
-    return r >= -0x1p63 && r < 0x1p63 && trunc(r) == r && (int64_t)r == i;
+    const double limit = 9223372036854775808.0; /* 2^63 */
+
+    return r >= -limit && r < limit && trunc(r) == r && (int64_t)r == i;
 }
 
 static bool
