@@ -35,4 +35,182 @@ void clo_plan_fetch_set(const clo_plan *plan, clo_colset *out);
  * (because of _raw, or because every column is). */
 bool clo_fields_text(const clo_table *t, const clo_colset *set, clo_buf *out);
 
+/* ---- idset.c -------------------------------------------------------------------------------- */
+typedef struct clo_idset {
+    struct {
+        uint64_t w[2];
+    } * slots;
+    size_t cap, n;
+} clo_idset; /* all zero: empty */
+typedef enum clo_idset_result { CLO_IDSET_OLD, CLO_IDSET_NEW, CLO_IDSET_NOMEM } clo_idset_result;
+clo_idset_result clo_idset_add(clo_idset *set, const char *id, size_t len);
+bool clo_idset_has(const clo_idset *set, const char *id, size_t len);
+void clo_idset_free(clo_idset *set);
+
+/* ---- fetch.c -------------------------------------------------------------------------------- */
+typedef struct clo_fetch clo_fetch;
+typedef struct clo_fetch_cost {
+    int attempts; /* 0 when it came from the cache */
+    int64_t bytes;
+    bool cached, counted;
+} clo_fetch_cost;
+/* Takes over params, also on failure. NULL: `err` says why. Nothing is sent before the first poll. */
+clo_fetch *clo_fetch_start(clo_client *client, const char *tool, clo_json *params, clo_err *err);
+/* Never waits: DONE, AGAIN or ERROR, and the same again when asked again. */
+clo_status clo_fetch_poll(clo_fetch *f, clo_err *err);
+const clo_json *clo_fetch_doc(const clo_fetch *f); /* after DONE; lives as long as the fetch */
+clo_call *clo_fetch_call(const clo_fetch *f);      /* NULL once it ended */
+/* What it cost; true for the first of several cursors that ask, which then counts it. */
+bool clo_fetch_cost_once(clo_fetch *f, clo_fetch_cost *cost);
+void clo_fetch_free(clo_fetch *f);
+int64_t clo_fetch_max_age(const clo_client *client);
+
+/* ---- conds.c -------------------------------------------------------------------------------- */
+typedef struct clo_cond {
+    const clo_slot *slot;
+    const clo_table *table;
+    const clo_column *column;
+    const clo_filter *filter; /* NULL: the id, or a parameter column without one */
+    clo_value *values;        /* converted to the column's type, without NULLs, distinct */
+    size_t n;
+    const char *bound; /* what is sent for a bound; NULL: nothing that could be sent */
+    bool local;        /* a list of values that is compared and not sent */
+    clo_idset set;     /* the values of a local list, by their text */
+} clo_cond;
+/* OK; DONE: no row can match, nothing needs to be asked; ERROR. Texts are copied into `a`. */
+clo_status clo_cond_bind(clo_cond *c, const clo_plan *plan, int slot, const clo_bind *bind,
+                         clo_arena *a, clo_err *err);
+void clo_cond_free(clo_cond *c);
+bool clo_cond_is_bound(const clo_cond *c); /* LT, LE, GT or GE */
+/* Whether SQL would keep this row; `which` is the value that was sent of a list. */
+bool clo_cond_keeps(const clo_cond *c, size_t which, const clo_json *row);
+/* The value as the parameter's JSON. NULL: `err`. */
+clo_json *clo_cond_json(const clo_cond *c, size_t which, const clo_tool *tool, clo_err *err);
+/* Shows the condition's value where the row has no such field. */
+void clo_cond_echo(const clo_cond *c, size_t which, const clo_json *row, const clo_colset *needed,
+                   clo_value *vals);
+
+/* ---- walks: what keyset.c, ask.c, walk.c and cursor.c share ------------------------------------ */
+
+/* The window on the network: one for a cursor and the parent it walks. */
+typedef struct clo_gate {
+    int in_flight, width, most;
+} clo_gate;
+
+/* What all walks of a cursor have in common. */
+typedef struct clo_scan {
+    clo_client *client;
+    const clo_table *table;
+    const clo_plan *plan;
+    const clo_tool *tool;
+    clo_cond conds[CLO_MAX_SLOTS];
+    int n_conds;
+    clo_colset fetch; /* columns asked for */
+    clo_gate *gate;
+    int width;         /* pages that may be held */
+    int held;          /* pages asked for and not used up */
+    int64_t base;      /* OFFSET left to the service */
+    int64_t want;      /* rows that will be needed of a walk, -1: all */
+    int64_t skip_left; /* rows of OFFSET still to be left out here */
+    int64_t delivered;
+    bool multi;     /* more than one walk: an id may turn up in two of them */
+    clo_idset seen; /* ids of all walks, when multi */
+    clo_scan_stats stats;
+} clo_scan;
+
+/* Something rows are sorted by: INT, DATE and TIME as integers. */
+typedef struct clo_key {
+    bool real;
+    int64_t i;
+    double r;
+} clo_key;
+
+typedef struct clo_page {
+    struct clo_page *next;
+    clo_fetch *fetch;
+    bool flying;
+    int64_t skip;
+    int limit;
+} clo_page;
+
+typedef struct clo_walk {
+    struct clo_walk *next;
+    clo_scan *scan;
+    bool get;               /* one object by id; else a list */
+    size_t which;           /* value of the list of values that this walk is for */
+    char *parent_id;        /* NULL: no parent; owned */
+    const char *each_value; /* NULL: no each_param */
+    bool optional;          /* a refusal means: nothing of that kind here */
+
+    /* pages asked for, in order; the one being read; where the next one starts */
+    clo_page *first, *last, *cur;
+    int queued;
+    const clo_json *rows; /* array, or the object itself for a get */
+    size_t row, n_rows;
+    unsigned char *keep; /* one per row of the current page: to be delivered */
+    size_t keep_cap;
+    int limit;         /* size of a page, 0: not sent */
+    int64_t next_skip; /* of the next page to ask for */
+    int64_t base;      /* OFFSET left to the service */
+    int64_t want;      /* rows that will be needed, -1: all */
+    int ramp;          /* pages that may be queued now */
+    bool opened;       /* a page of the present segment has been read */
+    bool ended;
+    bool no_fields; /* the list refused _fields */
+    int64_t total;  /* total_results, -1: not said */
+    int64_t cap;    /* largest _skip, -1: not known */
+
+    /* proof that rows neither repeat for ever nor slip through */
+    clo_idset seen;
+    char *first_id, *last_id; /* of the page before; NULL at the start of a segment */
+    int stalls;               /* pages without a new id, one after the other */
+    bool has_prev;
+    clo_key prev; /* order column of the last new row */
+
+    struct {
+        bool sorted;  /* leads are asked for in the order of the key */
+        bool bounded; /* this segment starts at `bound` */
+        bool known;   /* `last` is set */
+        bool broken;  /* rows did not come newest first, so stepping back would lose some */
+        int64_t bound, last;
+    } key;
+} clo_walk;
+
+/* ---- ask.c: parameters of one page ---- */
+/* NULL: `err`. The caller owns the object. */
+clo_json *clo_walk_params(const clo_walk *w, int64_t skip, int limit, clo_err *err);
+bool clo_tool_takes(const clo_tool *tool, const char *param);
+/* The user's own search text among the conditions, or NULL. */
+const clo_value *clo_walk_query(const clo_walk *w);
+/* A search text that can be put in parentheses and sorted: balanced, and no sort: or slice: inside. */
+bool clo_query_extends(const char *text, size_t len);
+
+/* ---- keyset.c: order, and how a walk goes on past the cap ---- */
+bool clo_key_of(const clo_column *c, const clo_json *row, clo_key *key);
+int clo_key_cmp(const clo_key *a, const clo_key *b);
+/* Checks order and bound of one row; `fresh`: not seen before. `prev` is the key of the row before in
+ * the same page (INT64_MIN or INT64_MAX at first), updated. */
+clo_status clo_walk_check_key(clo_walk *w, const clo_json *row, bool fresh, int64_t *prev,
+                              clo_err *err);
+clo_status clo_walk_check_order(clo_walk *w, const clo_json *row, clo_err *err);
+/* The cap is reached: prepares the next segment, or an error that says how far it got. */
+clo_status clo_walk_continue(clo_walk *w, clo_err *err);
+/* True when it is known from the start that the cap will be exceeded, and sorting helps. */
+bool clo_walk_needs_sorting(const clo_walk *w);
+/* Forgets the pages and starts a list from its beginning. */
+void clo_walk_restart(clo_walk *w);
+
+/* ---- walk.c ---- */
+clo_walk *clo_walk_new(clo_scan *scan, clo_err *err);
+void clo_walk_free(clo_walk *w);
+/* Asks for as many pages as window and gate allow. `head`: rows are waited for, so one page may
+ * exceed the window. Returns how many, -1: `err`. */
+int clo_walk_fill(clo_walk *w, bool head, clo_err *err);
+/* Lets the calls move, without waiting. */
+void clo_walk_poll(clo_walk *w);
+/* ROW: *row is good until the next call; AGAIN: fill and wait; DONE; ERROR. */
+clo_status clo_walk_next(clo_walk *w, const clo_json **row, clo_err *err);
+clo_fetch *clo_walk_pending(const clo_walk *w); /* the first one under way, or NULL */
+void clo_walk_drop_pages(clo_walk *w);
+
 #endif
