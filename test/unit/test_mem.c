@@ -3,6 +3,8 @@
 
 #include <stdalign.h>
 #include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 /* The compiler must not see the sizes, or it warns about them. */
 static volatile size_t huge = SIZE_MAX;
@@ -117,6 +119,52 @@ test_faults(void **state)
 #endif
 }
 
+/* What the environment asked for, seen by a fresh process: bit i is set when allocation i failed. */
+static int
+failures_by_environment(void)
+{
+    int bits = 0, i;
+
+    for (i = 0; i < 4; i++) {
+        void *p = clo_malloc(1);
+
+        bits |= p ? 0 : 1 << i;
+        clo_free(p);
+    }
+    return bits;
+}
+
+static void
+test_environment(void **state)
+{
+#ifdef CLO_DEBUG
+    static const struct {
+        const char *value;
+        int bits;
+    } cases[] = {{"1", 1}, {"3", 4}, {"2+", 14}, {"1+", 15}, {"5", 0}, {"", 0}, {"x", 0}, {"0", 0}};
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < CLO_ARRAY_LEN(cases); i++) {
+        int status = 0;
+        pid_t pid = fork();
+
+        assert_true(pid >= 0);
+        if (pid == 0) {
+            setenv("CLO_TEST_OOM", cases[i].value, 1);
+            execl("/proc/self/exe", "test_mem", "child", (char *)NULL);
+            _exit(99);
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFEXITED(status));
+        assert_int_equal(WEXITSTATUS(status), cases[i].bits);
+    }
+#else
+    (void)state;
+    skip();
+#endif
+}
+
 static void
 test_arena_pieces(void **state)
 {
@@ -192,14 +240,19 @@ test_arena_oom(void **state)
 }
 
 int
-main(void)
+main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sizes),       cmocka_unit_test(test_strings),
-        cmocka_unit_test(test_grow),        cmocka_unit_test(test_counter),
-        cmocka_unit_test(test_faults),      cmocka_unit_test(test_arena_pieces),
-        cmocka_unit_test(test_arena_reset), cmocka_unit_test(test_arena_oom),
+        cmocka_unit_test(test_sizes),        cmocka_unit_test(test_strings),
+        cmocka_unit_test(test_grow),         cmocka_unit_test(test_counter),
+        cmocka_unit_test(test_faults),       cmocka_unit_test(test_environment),
+        cmocka_unit_test(test_arena_pieces), cmocka_unit_test(test_arena_reset),
+        cmocka_unit_test(test_arena_oom),
     };
+
+    (void)argv;
+    if (argc > 1)
+        return failures_by_environment();
 
     return cmocka_run_group_tests(tests, NULL, no_blocks_left);
 }
