@@ -65,6 +65,10 @@ extern const clo_table clo_table_activities, clo_table_calls, clo_table_comment_
     {                                                                                              \
         .name = n, .type = CLO_T_##t, .flags = CLO_C_NULLABLE, .doc = d                            \
     }
+#define LOOSE(n, d)                                                                                \
+    {                                                                                              \
+        .name = n, .type = CLO_T_TEXT, .flags = CLO_C_NULLABLE | CLO_C_LOOSE, .doc = d             \
+    }
 #define KEY(d)                                                                                     \
     {                                                                                              \
         .name = "id", .type = CLO_T_TEXT, .flags = CLO_C_KEY, .doc = d                             \

@@ -451,7 +451,7 @@ static const clo_column webhooks_columns[] = {
     COL(BOOL, "verify_ssl", "Whether the certificate of the URL is checked."),
     SECRET("signature_key", "Secret that signs deliveries, 64 hex characters; hidden."),
     OPT(TEXT, "health_status", "Health: healthy and others."),
-    OPT(TEXT, "latest_error", "Last delivery error."),
+    LOOSE("latest_error", "Last delivery error; JSON when Close sends more than a text."),
     OPT(TEXT, "pause_reason", "Why it is paused, for example api."),
     COL(INT, "recent_consecutive_fail_buckets_cnt",
         "Consecutive periods in which every delivery failed."),

@@ -194,7 +194,8 @@ enum { /* clo_column.flags */
     CLO_C_RAW = 8,       /* _raw: the whole object (hidden) */
     CLO_C_CUSTOM = 16,   /* custom: all custom.cf_... values as one object */
     CLO_C_SECRET = 32,   /* webhook signature_key: hidden */
-    CLO_C_FIELD = 64     /* one custom field bound to its id (dynamic tables only) */
+    CLO_C_FIELD = 64,    /* one custom field bound to its id (dynamic tables only) */
+    CLO_C_LOOSE = 128    /* real type unconfirmed: text as it is, anything else as its JSON text */
 };
 #define CLO_C_HIDDEN (CLO_C_PARAM | CLO_C_RAW | CLO_C_SECRET)
 

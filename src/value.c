@@ -540,6 +540,11 @@ convert(const clo_json *j, const place *at, clo_arena *a, clo_value *out)
         return CLO_OK;
     switch (at->column->type) {
     case CLO_T_TEXT:
+        if ((at->column->flags & CLO_C_LOOSE) && clo_json_type(j) != CLO_J_STRING) {
+            st = document_of_json(j, at, out);
+            out->type = CLO_T_TEXT;
+            return st;
+        }
         return text_of_json(j, at, out);
     case CLO_T_INT:
         return int_of_json(j, at, out);

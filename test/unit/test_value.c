@@ -18,7 +18,8 @@ enum {
     C_QUERY,
     C_CUSTOM,
     C_RAW,
-    C_FIELD
+    C_FIELD,
+    C_LOOSE
 };
 static const clo_column columns[] = {
     [C_ID] = {"id", CLO_T_TEXT, CLO_C_KEY, NULL, "Id."},
@@ -34,6 +35,7 @@ static const clo_column columns[] = {
     [C_CUSTOM] = {"custom", CLO_T_JSON, CLO_C_CUSTOM, NULL, "Custom values."},
     [C_RAW] = {"_raw", CLO_T_JSON, CLO_C_RAW, NULL, "All."},
     [C_FIELD] = {"tier", CLO_T_INT, CLO_C_FIELD, "custom.cf_1", "Custom field."},
+    [C_LOOSE] = {"latest", CLO_T_TEXT, CLO_C_NULLABLE | CLO_C_LOOSE, NULL, "Type unconfirmed."},
 };
 static const clo_table table = {
     .name = "close_things", .columns = columns, .n_columns = CLO_ARRAY_LEN(columns)};
@@ -826,6 +828,37 @@ try_native(void *arg)
     return ok;
 }
 
+/* A column whose real type nobody has confirmed takes what comes, as text. */
+static void
+test_loose(void **state)
+{
+    static const struct {
+        const char *json, *text;
+    } cases[] = {
+        {"\"timeout\"", "timeout"},
+        {"{\"code\":500,\"why\":\"down\"}", "{\"code\":500,\"why\":\"down\"}"},
+        {"[1,2]", "[1,2]"},
+        {"503", "503"},
+        {"null", NULL},
+    };
+    clo_arena *a = clo_arena_new();
+    clo_err err;
+
+    (void)state;
+    for (size_t i = 0; i < CLO_ARRAY_LEN(cases); i++) {
+        clo_json *j = clo_json_parse(cases[i].json, strlen(cases[i].json), "value", &err);
+        clo_value v;
+
+        assert_int_equal(clo_value_of_json(j, &table, &columns[C_LOOSE], "id_1", a, &v, &err),
+                         CLO_OK);
+        assert_int_equal(v.type, cases[i].text ? CLO_T_TEXT : CLO_T_NULL);
+        if (cases[i].text)
+            assert_string_equal(v.text, cases[i].text);
+        clo_json_free(j);
+    }
+    clo_arena_free(a);
+}
+
 static void
 test_oom(void **state)
 {
@@ -856,7 +889,7 @@ main(void)
         cmocka_unit_test(test_bad_rows),    cmocka_unit_test(test_equal),
         cmocka_unit_test(test_parameters),  cmocka_unit_test(test_refused_parameters),
         cmocka_unit_test(test_native),      cmocka_unit_test(test_oom),
-        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_names),       cmocka_unit_test(test_loose),
     };
 
     return cmocka_run_group_tests(tests, NULL, no_blocks_left);
