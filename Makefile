@@ -32,6 +32,10 @@ endif
 CFLAGS_ALL = -std=c11 -fPIC -fvisibility=hidden -MMD -MP $(WARN) $(OPTFLAGS) $(HARDEN) $(SANFLAGS) $(CFLAGS)
 LDFLAGS_ALL = -Wl,-z,relro,-z,now $(SANFLAGS) $(LDFLAGS)
 
+# V=1 shows whole commands.
+Q = $(if $(V),,@)
+say = $(if $(V),@:,@echo '  $(1)')
+
 # pkg-config is asked only when something is compiled: a bare machine installs it first.
 CURL_CFLAGS = $(shell $(PKG_CONFIG) --cflags libcurl)
 JSON_CFLAGS = $(shell $(PKG_CONFIG) --cflags json-c)
@@ -61,33 +65,40 @@ unit: $(UNIT_BIN)
 
 $(BUILD)/core/%.o: src/%.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS_CORE) $(CPPFLAGS) $(if $(filter http.c,$(<F)),$(CURL_CFLAGS)) \
+	$(call say,CC $<)
+	$(Q)$(CC) $(CPPFLAGS_CORE) $(CPPFLAGS) $(if $(filter http.c,$(<F)),$(CURL_CFLAGS)) \
 		$(if $(filter json.c,$(<F)),$(JSON_CFLAGS)) $(CFLAGS_ALL) -c -o $@ $<
 
 $(CORE_LIB): $(CORE_OBJ)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(call say,AR $@)
+	$(Q)$(AR) rcs $@ $^
 
 $(BUILD)/sqlite/%.o: sqlite_ext/%.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS_CORE) $(CPPFLAGS) $(CFLAGS_ALL) -c -o $@ $<
+	$(call say,CC $<)
+	$(Q)$(CC) $(CPPFLAGS_CORE) $(CPPFLAGS) $(CFLAGS_ALL) -c -o $@ $<
 
 # No -lsqlite3: every SQLite call goes through the host's table, and a forgotten one fails to link.
 # nodelete: a library that owns TLS state must stay.
 $(SQLITE_SO): $(SQLITE_OBJ) $(CORE_LIB) sqlite_ext/exports.map
-	$(CC) -shared $(LDFLAGS_ALL) $(if $(SAN),,-Wl,--no-undefined) -Wl,-z,nodelete \
+	$(call say,LD $@)
+	$(Q)$(CC) -shared $(LDFLAGS_ALL) $(if $(SAN),,-Wl,--no-undefined) -Wl,-z,nodelete \
 		-Wl,--version-script=sqlite_ext/exports.map -o $@ $(SQLITE_OBJ) $(CORE_LIB) $(CORE_LIBS) -lpthread
 
 $(BUILD)/server/%.o: test/server/%.c
 	@mkdir -p $(@D)
-	$(CC) -D_GNU_SOURCE $(CPPFLAGS) $(CFLAGS_ALL) -c -o $@ $<
+	$(call say,CC $<)
+	$(Q)$(CC) -D_GNU_SOURCE $(CPPFLAGS) $(CFLAGS_ALL) -c -o $@ $<
 
 $(SERVER_BIN): $(SERVER_OBJ)
-	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(SERVER_LIBS) -lz -lpthread -lm
+	$(call say,LD $@)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(SERVER_LIBS) -lz -lpthread -lm
 
 $(BUILD)/unit/%: test/unit/%.c $(CORE_LIB)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS_CORE) -Itest/unit $(CPPFLAGS) $(CFLAGS_ALL) -o $@ $< $(CORE_LIB) $(LDFLAGS_ALL) $(CORE_LIBS) $(TEST_LIBS) -lpthread
+	$(call say,CC $<)
+	$(Q)$(CC) $(CPPFLAGS_CORE) -Itest/unit $(CPPFLAGS) $(CFLAGS_ALL) -o $@ $< $(CORE_LIB) $(LDFLAGS_ALL) $(CORE_LIBS) $(TEST_LIBS) -lpthread
 
 pg: $(CORE_LIB)
 	$(MAKE) -C pg_ext PG_CONFIG=$(PG_CONFIG) BUILD=$(abspath $(BUILD)) SANFLAGS="$(SANFLAGS)"
@@ -96,7 +107,8 @@ pg: $(CORE_LIB)
 GEN_BIN = $(BUILD)/gen
 $(GEN_BIN): src/gen.c $(CORE_LIB)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS_CORE) $(CPPFLAGS) $(CFLAGS_ALL) -o $@ $< $(CORE_LIB) $(LDFLAGS_ALL) $(CORE_LIBS) -lpthread
+	$(call say,CC $<)
+	$(Q)$(CC) $(CPPFLAGS_CORE) $(CPPFLAGS) $(CFLAGS_ALL) -o $@ $< $(CORE_LIB) $(LDFLAGS_ALL) $(CORE_LIBS) -lpthread
 
 # --- Everything below may install what it needs first (.ci/deps says what) ------------------------
 
@@ -171,7 +183,8 @@ FUZZ_SRC = $(wildcard test/fuzz/fuzz_*.c)
 FUZZ_BIN = $(FUZZ_SRC:test/fuzz/%.c=$(BUILD)/fuzz/%)
 $(BUILD)/fuzz/fuzz_%: test/fuzz/fuzz_%.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS_CORE) $(CPPFLAGS) $(CFLAGS_ALL) -fsanitize=fuzzer -o $@ $< $(CORE_LIB) $(LDFLAGS_ALL) \
+	$(call say,CC $<)
+	$(Q)$(CC) $(CPPFLAGS_CORE) $(CPPFLAGS) $(CFLAGS_ALL) -fsanitize=fuzzer -o $@ $< $(CORE_LIB) $(LDFLAGS_ALL) \
 		$(CORE_LIBS) -lpthread
 fuzz-bin: core $(FUZZ_BIN)
 fuzz:
