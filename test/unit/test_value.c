@@ -460,6 +460,7 @@ test_row(void **state)
         [C_CUSTOM] = "{\"cf_1\":7,\"cf_b\":[\"x\",\"y\"],\"odd \\\"key\\\"\":null}",
         [C_RAW] = row_json,
         [C_FIELD] = "7",
+        [C_LOOSE] = NULL,
     };
     clo_arena *a = clo_arena_new();
     clo_value vals[CLO_ARRAY_LEN(columns)];
