@@ -27,7 +27,6 @@
 #include <strings.h>
 
 #define PATH_MAX_BYTES 8192
-#define NAME_MAX_BYTES 63
 
 /* ---- making and freeing --------------------------------------------------------------------- */
 
@@ -88,38 +87,13 @@ keep_if(bool ok, clo_request *req)
 
 /* ---- finding what was meant ------------------------------------------------------------------ */
 
-/* Edit distance, at most `limit` of interest; names are at most 63 bytes. */
-static size_t
-distance(const char *a, const char *b)
-{
-    size_t row[NAME_MAX_BYTES + 1], n = strlen(a), m = strlen(b);
-    if (n > NAME_MAX_BYTES || m > NAME_MAX_BYTES)
-        return NAME_MAX_BYTES;
-    for (size_t j = 0; j <= m; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= n; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= m; j++) {
-            size_t above = row[j], best = diagonal + (a[i - 1] != b[j - 1]);
-            if (above + 1 < best)
-                best = above + 1;
-            if (row[j - 1] + 1 < best)
-                best = row[j - 1] + 1;
-            diagonal = above;
-            row[j] = best;
-        }
-    }
-    return row[m];
-}
-
 static const char *
 suggest_param(const clo_tool *tool, const char *name)
 {
     size_t limit = strlen(name) / 3 + 1, best = limit + 1;
     const char *found = NULL;
     for (size_t i = 0; i < tool->n_params; i++) {
-        size_t d = distance(name, tool->params[i].name);
+        size_t d = clo_name_distance(name, tool->params[i].name);
         if (d < best) {
             best = d;
             found = tool->params[i].name;
@@ -247,26 +221,35 @@ clo_request_tool(const clo_tool *tool, size_t n, const clo_value *args, clo_err 
 
 /* ---- named arguments -------------------------------------------------------------------------- */
 
-static clo_value
-value_of_json(const clo_json *j)
+/* False: out of memory. Texts are borrowed from `j`. */
+static bool
+value_of_json(const clo_json *j, clo_value *out, clo_err *err)
 {
     const char *s;
     size_t n = 0;
     switch (clo_json_type(j)) {
     case CLO_J_NULL:
-        return clo_null();
+        *out = clo_null();
+        return true;
     case CLO_J_BOOL:
-        return clo_bool(clo_json_bool(j));
+        *out = clo_bool(clo_json_bool(j));
+        return true;
     case CLO_J_INT:
-        return clo_int(clo_json_int(j));
+        *out = clo_int(clo_json_int(j));
+        return true;
     case CLO_J_REAL:
-        return clo_real(clo_json_real(j));
+        *out = clo_real(clo_json_real(j));
+        return true;
     case CLO_J_STRING:
         s = clo_json_str(j, &n);
-        return clo_text(s, n);
+        *out = clo_text(s, n);
+        return true;
     default:
         s = clo_json_text(j, &n);
-        return clo_json_value(s, n);
+        *out = clo_json_value(s, n);
+        if (!s)
+            (void)clo_err_nomem(err);
+        return s != NULL;
     }
 }
 
@@ -321,8 +304,10 @@ clo_request_tool_json(const clo_tool *tool, const char *json, size_t len, clo_er
         clo_json_iter_init(&it, args);
         while (ok && clo_json_iter_next(&it)) {
             const clo_param *p = clo_tool_param(tool, it.key);
-            clo_value v = value_of_json(it.value);
-            if (!p) {
+            clo_value v;
+            if (!value_of_json(it.value, &v, err)) {
+                ok = false;
+            } else if (!p) {
                 unknown_param(tool, it.key, err);
                 ok = false;
             } else if (v.type != CLO_T_NULL) {
