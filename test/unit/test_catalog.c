@@ -223,6 +223,7 @@ check_column(const clo_table *t, size_t at, char *const field[])
         fail_msg("%s.%s: wrong type", t->name, c->name);
     want |= strcmp(field[1], "id") == 0 ? CLO_C_KEY : 0;
     want |= secret ? CLO_C_SECRET : 0;
+    want |= strcmp(field[1], "latest_error") == 0 ? CLO_C_LOOSE : 0; /* "real type unconfirmed" */
     if (c->flags != want)
         fail_msg("%s.%s: flags are %#x, should be %#x", t->name, c->name, c->flags, want);
 }
