@@ -29,6 +29,15 @@ explain_values(const ForeignScan *plan, ExplainState *es)
     ExplainPropertyText("Close Values", text.data, es);
 }
 
+/* Without the closing column set, which is for the executor only. */
+static char *
+readable(const char *encoded)
+{
+    const char *end = strstr(encoded, " columns=");
+
+    return end == NULL ? pstrdup(encoded) : pnstrdup(encoded, (Size)(end - encoded));
+}
+
 void
 clo_pg_explain_scan(ForeignScanState *node, ExplainState *es)
 {
@@ -39,7 +48,7 @@ clo_pg_explain_scan(ForeignScanState *node, ExplainState *es)
         ExplainPropertyText("Close Refusal", clo_pg_scan_text(plan->fdw_private), es);
         return;
     }
-    ExplainPropertyText("Close Call", clo_pg_scan_text(plan->fdw_private), es);
+    ExplainPropertyText("Close Call", readable(clo_pg_scan_text(plan->fdw_private)), es);
     if (es->verbose)
         explain_values(plan, es);
     if (!es->analyze || !clo_pg_scan_stats(node, &s))

@@ -263,6 +263,19 @@ add_line(StringInfo to, const char *line)
     appendStringInfoString(to, line);
 }
 
+/* Hints of the core are phrases; here they are sentences, unless they begin with a name. */
+static const char *
+sentence(const char *phrase)
+{
+    size_t word = strcspn(phrase, " ");
+    size_t len = strlen(phrase);
+    char *s = psprintf("%s%s", phrase, len > 0 && phrase[len - 1] == '.' ? "" : ".");
+
+    if (memchr(phrase, '_', word) == NULL && memchr(phrase, '(', word) == NULL)
+        s[0] = (char)pg_toupper((unsigned char)s[0]);
+    return s;
+}
+
 void
 clo_pg_throw_after(const clo_err *err, const char *done)
 {
@@ -274,10 +287,10 @@ clo_pg_throw_after(const clo_err *err, const char *done)
     if (err->request_id[0] != '\0')
         add_line(&detail, psprintf("Execution id: %s.", clo_pg_local(err->request_id)));
     add_line(&detail, done);
-    ereport(ERROR,
-            (errcode(sqlstate_of(err->code)),
-             errmsg("%s", err->msg[0] != '\0' ? clo_pg_local(err->msg) : "unknown failure"),
-             detail.len > 0 ? errdetail("%s", detail.data) : 0, hint ? errhint("%s", hint) : 0));
+    ereport(ERROR, (errcode(sqlstate_of(err->code)),
+                    errmsg("%s", err->msg[0] != '\0' ? clo_pg_local(err->msg) : "unknown failure"),
+                    detail.len > 0 ? errdetail("%s", detail.data) : 0,
+                    hint ? errhint("%s", sentence(hint)) : 0));
 }
 
 void

@@ -139,9 +139,9 @@ refuse_name(const char *name, Oid catalog)
 }
 
 static void
-check_option(const DefElem *def, Oid catalog)
+check_option(DefElem *def, Oid catalog)
 {
-    const char *value = defGetString(unconstify(DefElem *, def));
+    const char *value = defGetString(def);
     const clo_option *o;
     clo_err err;
 
