@@ -415,8 +415,8 @@ class Suite:
             problem = None
         except Failure as failure:
             problem = str(failure)
-        except (standin.StandinError, shells.ShellDied, ValueError, KeyError, OSError,
-                compare.json.JSONDecodeError, oracle.sqlite3.Error) as failure:
+        except (standin.StandinError, shells.ShellDied, ValueError, LookupError, OSError,
+                oracle.sqlite3.Error) as failure:
             problem = f"{type(failure).__name__}: {failure}"
             worker.close()
         with self.lock:

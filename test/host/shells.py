@@ -185,16 +185,15 @@ class SqliteShell:
 
 
 def _json_rows(text):
-    text = text.strip()
-    if not text.startswith("[{"):
-        return []
-    raw = json.loads(text.encode("utf-8", "replace").decode(), object_pairs_hook=list,
-                     strict=False)
-    return [[_shown(pair[1]) for pair in record] for record in raw]
-
-
-def _shown(value):
-    return value
+    """Rows of one or more arrays as the shell's JSON mode prints them; other output is passed over."""
+    decoder = json.JSONDecoder(object_pairs_hook=list, strict=False)
+    text = text.encode("utf-8", "replace").decode()
+    rows, at = [], text.find("[{")
+    while at >= 0:
+        records, end = decoder.raw_decode(text, at)
+        rows += [[value for _, value in record] for record in records]
+        at = text.find("[{", end)
+    return rows
 
 
 _SQLITE_ERROR = re.compile(r"^(?:Runtime error|Parse error|Error)(?: near line \d+)?: (.*?)"
