@@ -445,6 +445,7 @@ deliver_count(clo_cursor *cur, int64_t n)
 {
     cur->vals[0] = clo_int(n);
     cur->limit = 1;
+    cur->by_hand = false;
     cur->scan.delivered = 1;
     cur->scan.stats.rows_delivered = 1;
     return CLO_ROW;

@@ -10,6 +10,9 @@
  * is the time since the client's first open cursor, or cache_ttl_ms if that is longer. The host cannot
  * tell the core where a statement begins; "no cursor was open" is the closest thing there is.
  *
+ * The exception: a walk that sees its list change asks anew, because the answer it already had is what
+ * misled it.
+ *
  * Ownership: a fetch is reference-counted by the cursors that wait for it; it owns its call and
  * the parsed answer. The last reference drops a call under way. The list holds no reference.
  *
@@ -108,11 +111,11 @@ start_call(clo_fetch *f, const char *tool, clo_json *params, clo_err *err)
 }
 
 clo_fetch *
-clo_fetch_start(clo_client *client, const char *tool, clo_json *params, clo_err *err)
+clo_fetch_start(clo_client *client, const char *tool, clo_json *params, bool anew, clo_err *err)
 {
     size_t len = 0;
     char *key = make_key(tool, params, &len, err);
-    clo_fetch *f = key != NULL ? find_running(client, key, len) : NULL;
+    clo_fetch *f = key != NULL && !anew ? find_running(client, key, len) : NULL;
 
     if (f != NULL) {
         clo_free(key);
@@ -132,7 +135,7 @@ clo_fetch_start(clo_client *client, const char *tool, clo_json *params, clo_err 
     f->refs = 1;
     f->key = key;
     f->key_len = len;
-    if (client->cache != NULL)
+    if (client->cache != NULL && !anew)
         f->doc = clo_cache_get(client->cache, key, len, clo_now_ms(), clo_fetch_max_age(client));
     if (f->doc != NULL) {
         f->done = true;
@@ -152,7 +155,7 @@ keep_answer(clo_fetch *f)
     clo_client *c = f->client;
 
     f->doc = share(clo_call_data(f->call));
-    if (c->cache != NULL && clo_fetch_max_age(c) > 0)
+    if (c->cache != NULL && (c->open_cursors > 0 || clo_fetch_max_age(c) > 0))
         clo_cache_put(c->cache, f->key, f->key_len, f->doc, (size_t)f->cost.bytes,
                       (size_t)clo_config_int(&c->config, CLO_OPT_CACHE_BYTES), clo_now_ms());
 }

@@ -54,8 +54,10 @@ typedef struct clo_fetch_cost {
     int64_t bytes;
     bool cached, counted;
 } clo_fetch_cost;
-/* Takes over params, also on failure. NULL: `err` says why. Nothing is sent before the first poll. */
-clo_fetch *clo_fetch_start(clo_client *client, const char *tool, clo_json *params, clo_err *err);
+/* Takes over params, also on failure. `anew`: neither from the cache nor shared. NULL: `err` says
+ * why. Nothing is sent before the first poll. */
+clo_fetch *clo_fetch_start(clo_client *client, const char *tool, clo_json *params, bool anew,
+                           clo_err *err);
 /* Never waits: DONE, AGAIN or ERROR, and the same again when asked again. */
 clo_status clo_fetch_poll(clo_fetch *f, clo_err *err);
 const clo_json *clo_fetch_doc(const clo_fetch *f); /* after DONE; lives as long as the fetch */
@@ -164,6 +166,7 @@ typedef struct clo_walk {
     clo_idset seen;
     char *first_id, *last_id; /* of the page before; NULL at the start of a segment */
     int stalls;               /* pages without a new id, one after the other */
+    bool moved;               /* rows moved: answers of the past are not used any more */
     bool has_prev;
     clo_key prev; /* order column of the last new row */
 

@@ -167,7 +167,7 @@ ask_page(clo_walk *w, clo_err *err)
         clo_json_free(params);
         return false;
     }
-    p->fetch = clo_fetch_start(s->client, s->tool->name, params, err);
+    p->fetch = clo_fetch_start(s->client, s->tool->name, params, w->moved, err);
     if (p->fetch == NULL) {
         clo_free(p);
         return false;
@@ -358,6 +358,7 @@ step_back(clo_walk *w, const clo_page *p, clo_err *err)
     if (++w->stalls > MAX_STALLS)
         return kept_moving(w, err);
     clo_walk_drop_pages(w); /* p is one of them */
+    w->moved = true;
     w->next_skip = skip > w->base ? skip : w->base;
     w->ramp = 1;
     return CLO_OK;

@@ -1,0 +1,882 @@
+/*
+ * test_cursor.c - scans against a small service that misbehaves in every way the cursor knows.
+ *
+ * Each test states the rows that SQL would show, then what the service does to hide them.
+ */
+#include "base_test.h"
+#include "fake_list.h"
+#include "scan.h"
+
+typedef struct scan {
+    fk *f;
+    clo_client *client;
+    clo_status end;
+    clo_err err;
+    clo_scan_stats stats;
+    int rows, doubles;
+    char ids[FK_ROWS][16];
+    char names[8][40]; /* column `show` of the first rows */
+    int show;
+    int64_t count; /* first column of the last row, when it is a number */
+} scan;
+
+static void
+must(clo_status st, const clo_err *err)
+{
+    if (st != CLO_OK)
+        fail_msg("%s: %s", clo_code_name(err->code), err->msg);
+}
+
+static scan *
+begin(int rows, int step)
+{
+    scan *s = calloc(1, sizeof *s);
+    char url[64];
+
+    s->f = fk_start(rows, step);
+    s->client = clo_client_new(&s->err);
+    assert_non_null(s->client);
+    snprintf(url, sizeof url, "http://127.0.0.1:%d", s->f->port);
+    must(clo_client_set(s->client, "env_url", url, CLO_FROM_SESSION, &s->err), &s->err);
+    must(clo_client_set(s->client, "client_id", "skc_unit", CLO_FROM_SESSION, &s->err), &s->err);
+    must(clo_client_set(s->client, "client_secret", "unit-secret", CLO_FROM_SESSION, &s->err),
+         &s->err);
+    must(clo_client_set(s->client, "identifier", "user_unit", CLO_FROM_SESSION, &s->err), &s->err);
+    s->show = -1;
+    return s;
+}
+
+static void
+end(scan *s)
+{
+    clo_client_unref(s->client);
+    fk_stop(s->f);
+    free(s);
+}
+
+static void
+set(scan *s, const char *name, const char *value)
+{
+    must(clo_client_set(s->client, name, value, CLO_FROM_SESSION, &s->err), &s->err);
+}
+
+/* Reads a cursor to its end and frees it. */
+static void
+drain(scan *s, clo_cursor *cur, const clo_table *t)
+{
+    clo_status st;
+
+    s->rows = s->doubles = 0;
+    if (cur == NULL)
+        fail_msg("open: %s", s->err.msg);
+    while ((st = clo_cursor_step(cur, 1000, &s->err)) == CLO_ROW || st == CLO_AGAIN) {
+        const clo_value *v = clo_cursor_row(cur);
+        const clo_value *id = &v[clo_table_key(t)];
+
+        if (st == CLO_AGAIN)
+            continue;
+        s->count = v[0].type == CLO_T_INT ? v[0].u.i : -1;
+        for (int i = 0; i < s->rows; i++)
+            s->doubles += id->text != NULL && strcmp(s->ids[i], id->text) == 0;
+        if (s->show >= 0 && s->rows < 8 && v[s->show].text != NULL)
+            snprintf(s->names[s->rows], sizeof s->names[0], "%s", v[s->show].text);
+        assert_true(s->rows < FK_ROWS);
+        if (id->text != NULL)
+            snprintf(s->ids[s->rows], sizeof s->ids[0], "%s", id->text);
+        s->rows++;
+    }
+    s->end = st;
+    clo_cursor_stats(cur, &s->stats);
+    assert_int_equal(clo_cursor_step(cur, 0, &s->err), st); /* the end stays the end */
+    clo_cursor_free(cur);
+}
+
+typedef struct ask {
+    const char *table;
+    clo_qual quals[4];
+    clo_bind binds[4]; /* by condition */
+    size_t n;
+    const char *needs[4];
+    clo_sort sort;
+    bool sorted, limited, count;
+    int64_t limit, offset;
+} ask;
+
+static void
+run(scan *s, const ask *a)
+{
+    clo_question q = {0};
+    clo_plan plan, again;
+    clo_bind binds[CLO_MAX_SLOTS];
+    char *text;
+
+    q.table = clo_table_find(a->table);
+    assert_non_null(q.table);
+    q.quals = a->quals;
+    q.n_quals = a->n;
+    q.sorts = &a->sort;
+    q.n_sorts = a->sorted;
+    q.complete = true;
+    q.has_limit = a->limited;
+    q.has_offset = a->offset > 0;
+    q.count_only = a->count;
+    if (!a->count)
+        clo_colset_add(&q.needed, clo_table_key(q.table));
+    for (size_t i = 0; i < 4 && a->needs[i] != NULL; i++) {
+        s->show = clo_table_column(q.table, a->needs[i]);
+        clo_colset_add(&q.needed, s->show);
+    }
+    must(clo_plan_make(s->client, &q, &plan, &s->err), &s->err);
+    assert_true(plan.limit == a->limited && plan.offset == (a->offset > 0));
+    text = clo_plan_encode(&plan, &s->err);
+    must(clo_plan_decode(q.table, text, &again, &s->err), &s->err);
+    clo_free(text);
+    for (int i = 0; i < plan.n_slots; i++)
+        binds[i] = a->binds[plan.slots[i].qual];
+    drain(s,
+          clo_cursor_open(s->client, &again, binds, a->limited ? a->limit : -1, a->offset, &s->err),
+          q.table);
+}
+
+static ask
+all_of(const char *table)
+{
+    ask a = {0};
+
+    a.table = table;
+    return a;
+}
+
+/* Adds `column op value`; the value is kept by the caller. */
+static void
+where(ask *a, const char *column, clo_op op, const clo_value *values, size_t n)
+{
+    a->quals[a->n] = (clo_qual){clo_table_column(clo_table_find(a->table), column), op, true};
+    assert_true(a->quals[a->n].column >= 0);
+    a->binds[a->n++] = (clo_bind){values, n};
+}
+
+static clo_value
+txt(const char *s)
+{
+    return clo_text(s, strlen(s));
+}
+
+static void
+expect_rows(const scan *s, int rows)
+{
+    if (s->end != CLO_DONE)
+        fail_msg("%s: %s (%s)", clo_code_name(s->err.code), s->err.msg, s->err.detail);
+    assert_int_equal(s->doubles, 0);
+    assert_int_equal(s->rows, rows);
+}
+
+static void
+expect_error(const scan *s, clo_code code, const char *words)
+{
+    assert_int_equal(s->end, CLO_ERROR);
+    if (s->err.code != code || strstr(s->err.msg, words) == NULL)
+        fail_msg("%s: %s", clo_code_name(s->err.code), s->err.msg);
+}
+
+static bool
+sent(const scan *s, int call, const char *what)
+{
+    return call < s->f->n_calls && strstr(s->f->calls[call], what) != NULL;
+}
+
+/* ---- paging --------------------------------------------------------------------------------- */
+
+static void
+thousand_leads_are_six_requests(void **state)
+{
+    scan *s = begin(1000, 61);
+    ask a = all_of("close_leads");
+
+    (void)state;
+    a.needs[0] = "name";
+    run(s, &a);
+    expect_rows(s, 1000);
+    assert_int_equal(s->f->n_calls, 6);
+    assert_int_equal(s->stats.requests, 6);
+    assert_true(sent(s, 0, "\"_limit\":200"));
+    assert_true(sent(s, 0, "\"_fields\":\"id,name\""));
+    assert_false(sent(s, 0, "_skip"));
+    assert_true(clo_known_rows(s->client, clo_table_find("close_leads")) == 1000);
+    end(s);
+}
+
+static void
+every_size_and_window(void **state)
+{
+    static const char *const windows[] = {"1", "2", "8"};
+    static const int sizes[] = {0, 1, 99, 100, 101, 199, 200, 399, 1000};
+
+    (void)state;
+    for (size_t w = 0; w < CLO_ARRAY_LEN(windows); w++)
+        for (size_t i = 0; i < CLO_ARRAY_LEN(sizes); i++) {
+            scan *s = begin(sizes[i], 1);
+            ask a = all_of("close_contacts");
+
+            set(s, "concurrency", windows[w]);
+            run(s, &a);
+            expect_rows(s, sizes[i]);
+            assert_true(s->stats.max_in_flight <= atoi(windows[w]));
+            s->f->no_has_more = true;
+            run(s, &a);
+            expect_rows(s, sizes[i]);
+            end(s);
+        }
+}
+
+static void
+tiny_pages(void **state)
+{
+    static const char *const sizes[] = {"1", "2", "3"};
+
+    (void)state;
+    for (size_t i = 0; i < CLO_ARRAY_LEN(sizes); i++) {
+        scan *s = begin(23, 1);
+        ask a = all_of("close_contacts");
+
+        set(s, "page_size", sizes[i]);
+        run(s, &a);
+        expect_rows(s, 23);
+        s->f->no_has_more = true;
+        run(s, &a);
+        expect_rows(s, 23);
+        end(s);
+    }
+}
+
+static void
+short_pages_and_smaller_limits(void **state)
+{
+    scan *s = begin(500, 1);
+    ask a = all_of("close_contacts");
+
+    (void)state;
+    s->f->silent_cap = 30;
+    run(s, &a);
+    expect_rows(s, 500);
+    s->f->silent_cap = 1;
+    s->f->n = 40;
+    run(s, &a);
+    expect_rows(s, 40);
+    s->f->silent_cap = 0;
+    s->f->max_limit = 50;
+    s->f->n = 500;
+    run(s, &a);
+    expect_rows(s, 500);
+    assert_true(sent(s, s->f->n_calls - 1, "\"_limit\":50"));
+    end(s);
+}
+
+static void
+refused_fields_are_left_out(void **state)
+{
+    scan *s = begin(300, 1);
+    ask a = all_of("close_contacts");
+
+    (void)state;
+    s->f->refuse_fields = true;
+    run(s, &a);
+    expect_rows(s, 300);
+    assert_false(sent(s, s->f->n_calls - 1, "_fields"));
+    end(s);
+}
+
+static void
+no_progress_is_an_error(void **state)
+{
+    scan *s = begin(500, 1);
+    ask a = all_of("close_contacts");
+
+    (void)state;
+    s->f->repeat_page = true;
+    run(s, &a);
+    expect_error(s, CLO_E_PROTO, "none that are new");
+    assert_true(s->rows < 500);
+    assert_true(s->f->n_calls < 12);
+    s->f->no_has_more = true;
+    free(s->f->last_page);
+    s->f->last_page = NULL;
+    run(s, &a);
+    expect_error(s, CLO_E_PROTO, "none that are new");
+    end(s);
+}
+
+static void
+a_failing_page_is_an_error(void **state)
+{
+    scan *s = begin(500, 1);
+    ask a = all_of("close_contacts");
+
+    (void)state;
+    s->f->fail_at = 3;
+    s->f->fail_words = "{\\\"error\\\":\\\"Something is wrong.\\\"}";
+    run(s, &a);
+    expect_error(s, CLO_E_REJECTED, "");
+    assert_int_equal(s->rows % 99, 1); /* whole pages before it, nothing after */
+    end(s);
+}
+
+static void
+rows_that_move(void **state)
+{
+    (void)state;
+    for (int at = 1; at <= 7; at++)
+        for (int n = 1; n <= 150; n += 29) {
+            scan *s = begin(600, 1);
+            ask a = all_of("close_contacts");
+            int deleted[FK_ROWS] = {0}, missing = 0;
+
+            set(s, "concurrency", at % 2 ? "1" : "8");
+            for (int i = 3; i < 3 + n; i++)
+                deleted[s->f->rows[i].id] = 1;
+            s->f->delete_at = at;
+            s->f->delete_row = 3;
+            s->f->delete_n = n;
+            run(s, &a);
+            expect_rows(s, s->rows);
+            for (int id = 0; id < 600; id++) {
+                bool seen = deleted[id];
+                char text[16];
+
+                snprintf(text, sizeof text, "row_%05d", id);
+                for (int i = 0; i < s->rows && !seen; i++)
+                    seen = strcmp(s->ids[i], text) == 0;
+                missing += !seen;
+            }
+            if (missing != 0)
+                fail_msg("%d rows deleted before call %d hid %d others", n, at, missing);
+            end(s);
+        }
+    for (int at = 1; at <= 7; at++) {
+        scan *s = begin(600, 1);
+        ask a = all_of("close_contacts");
+
+        s->f->insert_at = at;
+        s->f->insert_row = 5;
+        run(s, &a);
+        assert_int_equal(s->end, CLO_DONE);
+        assert_int_equal(s->doubles, 0);
+        assert_true(s->rows >= 600);
+        end(s);
+    }
+}
+
+/* ---- limit, offset, conditions -------------------------------------------------------------- */
+
+static void
+limits(void **state)
+{
+    scan *s = begin(1000, 1);
+    ask a = all_of("close_leads");
+
+    (void)state;
+    a.limited = true;
+    a.limit = 5;
+    run(s, &a);
+    expect_rows(s, 5);
+    assert_int_equal(s->f->n_calls, 1);
+    assert_true(sent(s, 0, "\"_limit\":5,") || sent(s, 0, "\"_limit\":5}"));
+    a.limit = 0;
+    run(s, &a);
+    expect_rows(s, 0);
+    assert_int_equal(s->f->n_calls, 1);
+    a.limit = 450;
+    a.offset = 20;
+    run(s, &a);
+    expect_rows(s, 450);
+    assert_int_equal(s->f->n_calls, 4);
+    assert_true(sent(s, 1, "\"_skip\":20"));
+    a.limit = 50;
+    a.offset = 990;
+    run(s, &a);
+    expect_rows(s, 10);
+    end(s);
+}
+
+static void
+ignored_filters_never_show(void **state)
+{
+    scan *s = begin(1000, 1);
+    ask a = all_of("close_contacts");
+    clo_value lead = txt("group_3"), five = clo_int(5), none = clo_null();
+
+    (void)state;
+    where(&a, "lead_id", CLO_OP_EQ, &lead, 1);
+    run(s, &a);
+    expect_rows(s, 100);
+    s->f->ignore_filters = true;
+    run(s, &a);
+    expect_rows(s, 100);
+    a.limited = true;
+    a.limit = 30;
+    run(s, &a);
+    expect_rows(s, 30);
+    a.offset = 80;
+    run(s, &a);
+    expect_rows(s, 20);
+    fk_forget(s->f);
+    a.binds[0].values = &none;
+    run(s, &a);
+    expect_rows(s, 0);
+    assert_int_equal(s->f->n_calls, 0);
+    s->f->ignore_filters = false;
+    a = all_of("close_contacts");
+    where(&a, "lead_id", CLO_OP_EQ, &five, 1);
+    run(s, &a);
+    expect_rows(s, 0);
+    end(s);
+}
+
+static void
+lists_of_values(void **state)
+{
+    scan *s = begin(1000, 1);
+    ask a = all_of("close_contacts");
+    clo_value leads[5] = {txt("group_3"), txt("group_7"), txt("group_3"), clo_null(), txt("none")};
+    clo_value ids[4] = {txt("row_00005"), txt("row_00900"), txt("nowhere"), txt("row_00005")};
+
+    (void)state;
+    where(&a, "lead_id", CLO_OP_IN, leads, 5);
+    run(s, &a);
+    expect_rows(s, 200);
+    fk_forget(s->f);
+    a = all_of("close_leads");
+    where(&a, "id", CLO_OP_IN, ids, 4);
+    run(s, &a);
+    expect_rows(s, 2);
+    assert_int_equal(s->f->n_calls, 3);
+    a = all_of("close_leads");
+    where(&a, "id", CLO_OP_EQ, ids, 1);
+    run(s, &a);
+    expect_rows(s, 1);
+    assert_int_equal(s->f->n_calls, 4);
+    end(s);
+}
+
+static void
+many_ids_become_a_list(void **state)
+{
+    static char names[300][16];
+    clo_value ids[300];
+    scan *s = begin(300, 1);
+    ask a = all_of("close_leads");
+
+    (void)state;
+    for (int i = 0; i < 300; i++) {
+        snprintf(names[i], sizeof names[i], "row_%05d", i * 2);
+        ids[i] = txt(names[i]);
+    }
+    run(s, &a);
+    fk_forget(s->f);
+    where(&a, "id", CLO_OP_IN, ids, 300);
+    run(s, &a);
+    expect_rows(s, 150);
+    assert_int_equal(s->f->n_calls, 2);
+    end(s);
+}
+
+static void
+counting(void **state)
+{
+    scan *s = begin(1000, 1);
+    ask a = all_of("close_leads");
+
+    (void)state;
+    a.count = true;
+    run(s, &a);
+    expect_rows(s, 1);
+    assert_int_equal(s->count, 1000);
+    assert_int_equal(s->f->n_calls, 1);
+    s->f->no_total = true;
+    run(s, &a);
+    expect_rows(s, 1);
+    assert_int_equal(s->count, 1000);
+    end(s);
+}
+
+static void
+order(void **state)
+{
+    scan *s = begin(600, 1);
+    ask a = all_of("close_leads");
+
+    (void)state;
+    a.sorted = true;
+    a.sort.column = clo_table_column(clo_table_find("close_leads"), "date_created");
+    run(s, &a);
+    expect_rows(s, 600);
+    for (int i = 0; i < 600; i++)
+        assert_int_equal(atoi(s->ids[i] + 4), i);
+    s->f->ignore_order = true;
+    run(s, &a);
+    expect_error(s, CLO_E_PROTO, "did not sort");
+    end(s);
+}
+
+/* ---- beyond the cap ------------------------------------------------------------------------- */
+
+static void
+keyset_of_leads(void **state)
+{
+    static const int steps[] = {1, 7, 61, 600};
+
+    (void)state;
+    for (size_t i = 0; i < CLO_ARRAY_LEN(steps); i++) {
+        scan *s = begin(1500, steps[i]);
+        ask a = all_of("close_leads");
+
+        s->f->skip_cap = 400;
+        run(s, &a);
+        expect_rows(s, 1500);
+        s->f->no_total = true;
+        s->f->no_has_more = true;
+        run(s, &a);
+        expect_rows(s, 1500);
+        end(s);
+    }
+}
+
+static void
+keyset_of_a_search(void **state)
+{
+    scan *s = begin(1500, 20);
+    ask a = all_of("close_leads");
+    clo_value query = txt("acme or (name:\"b c\")"), own = txt("acme sort:name");
+
+    (void)state;
+    s->f->skip_cap = 400;
+    where(&a, "query", CLO_OP_EQ, &query, 1);
+    a.needs[0] = "query";
+    run(s, &a);
+    expect_rows(s, 1500);
+    assert_string_equal(s->names[0], "acme or (name:\"b c\")");
+    assert_true(sent(s, s->f->n_calls - 1, "(acme or (name:\\\"b c\\\")) date_created >= "));
+    a.binds[0].values = &own;
+    run(s, &a);
+    expect_error(s, CLO_E_LIMIT, "sort: or slice:");
+    end(s);
+}
+
+static void
+keyset_checks_what_it_is_told(void **state)
+{
+    scan *s = begin(1500, 20);
+    ask a = all_of("close_leads");
+
+    (void)state;
+    s->f->skip_cap = 400;
+    s->f->ignore_bound = true;
+    run(s, &a);
+    expect_error(s, CLO_E_PROTO, "ignored the bound");
+    s->f->ignore_bound = false;
+    s->f->ignore_order = true;
+    run(s, &a);
+    expect_error(s, CLO_E_PROTO, "did not sort");
+    end(s);
+    s = begin(1500, 0); /* all in one minute */
+    s->f->skip_cap = 400;
+    run(s, &a);
+    expect_error(s, CLO_E_LIMIT, "share one minute");
+    end(s);
+}
+
+static void
+cap_without_a_key(void **state)
+{
+    scan *s = begin(1500, 1);
+    ask a = all_of("close_contacts");
+
+    (void)state;
+    s->f->skip_cap = 400;
+    run(s, &a);
+    expect_error(s, CLO_E_LIMIT, "narrow the query with lead_id");
+    assert_true(s->rows >= 400);
+    end(s);
+}
+
+static void
+dates_of_custom_activities(void **state)
+{
+    scan *s = begin(1200, 3);
+    ask a = all_of("close_custom_activities");
+
+    (void)state;
+    s->f->skip_cap = 250;
+    run(s, &a);
+    expect_rows(s, 1200);
+    s->f->ignore_order = true;
+    run(s, &a);
+    expect_error(s, CLO_E_LIMIT, "newest first");
+    end(s);
+}
+
+static void
+events_step_back(void **state)
+{
+    scan *s = begin(430, 1);
+    ask a = all_of("close_events");
+    clo_value day = txt("2024-01-01T00:05");
+
+    (void)state;
+    run(s, &a);
+    expect_rows(s, 430);
+    s->f->no_cursor = true;
+    run(s, &a);
+    expect_rows(s, 430);
+    where(&a, "date_updated", CLO_OP_LT, &day, 1);
+    run(s, &a);
+    expect_rows(s, 300);
+    end(s);
+    s = begin(430, 0);
+    a = all_of("close_events");
+    run(s, &a);
+    expect_error(s, CLO_E_LIMIT, "share one");
+    end(s);
+}
+
+/* ---- parents, sharing, limits --------------------------------------------------------------- */
+
+static void
+custom_objects_walk_leads(void **state)
+{
+    static const char *const windows[] = {"1", "3", "8"};
+
+    (void)state;
+    for (size_t w = 0; w < CLO_ARRAY_LEN(windows); w++) {
+        scan *s = begin(450, 1);
+        ask a = all_of("close_custom_objects");
+
+        set(s, "concurrency", windows[w]);
+        s->f->ignore_filters = true; /* each lead answers all 450; each shows once, if it may */
+        s->f->n = 30;
+        run(s, &a);
+        expect_rows(s, 30);
+        assert_int_equal(s->f->n_calls, 31);
+        assert_true(s->stats.max_in_flight <= atoi(windows[w]));
+        end(s);
+    }
+}
+
+static void
+the_same_read_once(void **state)
+{
+    scan *s = begin(300, 1);
+    const clo_table *t = clo_table_find("close_contacts");
+    clo_question q = {0};
+    clo_plan plan;
+    clo_cursor *a, *b;
+    int rows = 0;
+    clo_status sa = CLO_AGAIN, sb = CLO_AGAIN;
+
+    (void)state;
+    q.table = t;
+    clo_colset_add(&q.needed, 0);
+    must(clo_plan_make(s->client, &q, &plan, &s->err), &s->err);
+    a = clo_cursor_open(s->client, &plan, NULL, -1, 0, &s->err);
+    b = clo_cursor_open(s->client, &plan, NULL, -1, 0, &s->err);
+    while (sa != CLO_DONE || sb != CLO_DONE) {
+        sa = sa == CLO_DONE ? sa : clo_cursor_step(a, 20, &s->err);
+        sb = sb == CLO_DONE ? sb : clo_cursor_step(b, 20, &s->err);
+        assert_true(sa != CLO_ERROR && sb != CLO_ERROR);
+        rows += (sa == CLO_ROW) + (sb == CLO_ROW);
+    }
+    clo_cursor_free(a);
+    clo_cursor_free(b);
+    assert_int_equal(rows, 600);
+    for (int i = 0; i < s->f->n_calls; i++)
+        for (int j = 0; j < i; j++)
+            assert_string_not_equal(s->f->calls[i], s->f->calls[j]);
+    end(s);
+}
+
+static void
+too_many_rows(void **state)
+{
+    scan *s = begin(300, 1);
+    ask a = all_of("close_contacts");
+
+    (void)state;
+    set(s, "max_rows", "250");
+    run(s, &a);
+    expect_error(s, CLO_E_LIMIT, "more than 250 rows");
+    assert_int_equal(s->rows, 250);
+    end(s);
+}
+
+static void
+abandoned_at_any_time(void **state)
+{
+    (void)state;
+    for (int steps = 0; steps < 400; steps += 13) {
+        scan *s = begin(600, 1);
+        const clo_table *t = clo_table_find("close_leads");
+        clo_question q = {0};
+        clo_plan plan;
+        clo_cursor *cur;
+
+        q.table = t;
+        clo_colset_add(&q.needed, 0);
+        must(clo_plan_make(s->client, &q, &plan, &s->err), &s->err);
+        cur = clo_cursor_open(s->client, &plan, NULL, -1, 0, &s->err);
+        for (int i = 0; i < steps; i++)
+            (void)!clo_cursor_step(cur, i % 3, &s->err);
+        clo_cursor_free(cur);
+        assert_int_equal(s->client->open_cursors, 0);
+        assert_null(s->client->fetches);
+        end(s);
+    }
+}
+
+/* ---- pure parts ----------------------------------------------------------------------------- */
+
+static void
+ids_are_told_apart(void **state)
+{
+    clo_idset set = {0};
+    char id[32];
+
+    (void)state;
+    assert_false(clo_idset_has(&set, "x", 1));
+    for (int i = 0; i < 100000; i++) {
+        int n = snprintf(id, sizeof id, "lead_%d", i);
+        assert_int_equal(clo_idset_add(&set, id, (size_t)n), CLO_IDSET_NEW);
+    }
+    for (int i = 0; i < 100000; i++) {
+        int n = snprintf(id, sizeof id, "lead_%d", i);
+        assert_true(clo_idset_has(&set, id, (size_t)n));
+        n = snprintf(id, sizeof id, "leaf_%d", i);
+        assert_false(clo_idset_has(&set, id, (size_t)n));
+    }
+    assert_true(set.cap * 16 <= 4u << 20);
+    assert_int_equal(clo_idset_add(&set, "", 0), CLO_IDSET_NEW);
+    assert_int_equal(clo_idset_add(&set, "", 0), CLO_IDSET_OLD);
+    assert_int_equal(clo_idset_add(&set, "\0", 1), CLO_IDSET_NEW);
+    clo_idset_free(&set);
+}
+
+static void
+searches_that_can_go_on(void **state)
+{
+    static const struct {
+        const char *text;
+        bool ok;
+    } cases[] = {{"", true},
+                 {"acme", true},
+                 {"(a or b) c", true},
+                 {"a \"x sort:y\" b", true},
+                 {"resort:x", true},
+                 {"sort:name", false},
+                 {"a Sort:-name", false},
+                 {"(slice:2/10)", false},
+                 {"a) or (b", false},
+                 {"(a", false},
+                 {"\"a", false},
+                 {"name:sort", true}};
+
+    (void)state;
+    for (size_t i = 0; i < CLO_ARRAY_LEN(cases); i++)
+        if (clo_query_extends(cases[i].text, strlen(cases[i].text)) != cases[i].ok)
+            fail_msg("%s", cases[i].text);
+}
+
+/* What is sent for a bound never excludes a row that the host's comparison keeps. */
+static void
+bounds_keep_every_row(void **state)
+{
+    static const char *const texts[] = {"2024",
+                                        "2024-05",
+                                        "2024-05-02",
+                                        "2024-05-02 10:00:00",
+                                        "2024-05-02T",
+                                        "2024-05-02T10:00",
+                                        "2024-05-02T10:00:00Z",
+                                        "2024-05-02T10:00:00+02:00",
+                                        "2024-05-02T10:00:00.5Z",
+                                        "2024-05-02T99:00",
+                                        "",
+                                        "x",
+                                        "9999-12-31",
+                                        "2024-13-01"};
+    static const char *const rows[] = {
+        "2023-12-31T23:59:59.999999Z", "2024-01-01T00:00:00.000000Z", "2024-05-01T23:59:59.999999Z",
+        "2024-05-02T00:00:00.000000Z", "2024-05-02T09:59:59.999999Z", "2024-05-02T10:00:00.000000Z",
+        "2024-05-02T10:00:00.499999Z", "2024-05-02T10:00:00.500001Z", "2024-05-02T10:00:01.000000Z",
+        "2024-05-03T00:00:00.000000Z", "9999-12-31T23:59:59.999999Z"};
+    const clo_table *t = clo_table_find("close_events");
+    int column = clo_table_column(t, "date_updated");
+
+    (void)state;
+    for (size_t i = 0; i < CLO_ARRAY_LEN(texts); i++)
+        for (size_t r = 0; r < CLO_ARRAY_LEN(rows); r++)
+            for (clo_op op = CLO_OP_LT; op <= CLO_OP_GE; op++) {
+                clo_plan plan = {.table = t, .access = CLO_BY_LIST, .n_slots = 1, .order = -1};
+                clo_value v = txt(texts[i]);
+                clo_bind bind = {&v, 1};
+                clo_arena *arena = clo_arena_new();
+                clo_cond c;
+                clo_err err;
+                char row[128];
+                clo_json *j;
+                int cmp = strcmp(rows[r], texts[i]);
+                bool sql = op == CLO_OP_LT   ? cmp < 0
+                           : op == CLO_OP_LE ? cmp <= 0
+                           : op == CLO_OP_GT ? cmp > 0
+                                             : cmp >= 0;
+
+                plan.slots[0] =
+                    (clo_slot){0, column, op, false, clo_table_filter(t, column, op)->param};
+                assert_int_equal(clo_cond_bind(&c, &plan, 0, &bind, arena, &err), CLO_OK);
+                snprintf(row, sizeof row, "{\"date_updated\":\"%s\"}", rows[r]);
+                j = clo_json_parse(row, strlen(row), "row", &err);
+                assert_int_equal(clo_cond_keeps(&c, 0, j), sql);
+                if (sql && c.bound != NULL) {
+                    bool lower = op == CLO_OP_GT || op == CLO_OP_GE;
+                    if (lower ? strcmp(rows[r], c.bound) < 0 : strcmp(rows[r], c.bound) > 0)
+                        fail_msg("%s %d %s is sent as %s", rows[r], (int)op, texts[i], c.bound);
+                }
+                clo_json_free(j);
+                clo_cond_free(&c);
+                clo_arena_free(arena);
+            }
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(ids_are_told_apart),
+        cmocka_unit_test(searches_that_can_go_on),
+        cmocka_unit_test(bounds_keep_every_row),
+        cmocka_unit_test(thousand_leads_are_six_requests),
+        cmocka_unit_test(every_size_and_window),
+        cmocka_unit_test(tiny_pages),
+        cmocka_unit_test(short_pages_and_smaller_limits),
+        cmocka_unit_test(refused_fields_are_left_out),
+        cmocka_unit_test(no_progress_is_an_error),
+        cmocka_unit_test(a_failing_page_is_an_error),
+        cmocka_unit_test(rows_that_move),
+        cmocka_unit_test(limits),
+        cmocka_unit_test(ignored_filters_never_show),
+        cmocka_unit_test(lists_of_values),
+        cmocka_unit_test(many_ids_become_a_list),
+        cmocka_unit_test(counting),
+        cmocka_unit_test(order),
+        cmocka_unit_test(keyset_of_leads),
+        cmocka_unit_test(keyset_of_a_search),
+        cmocka_unit_test(keyset_checks_what_it_is_told),
+        cmocka_unit_test(cap_without_a_key),
+        cmocka_unit_test(dates_of_custom_activities),
+        cmocka_unit_test(events_step_back),
+        cmocka_unit_test(custom_objects_walk_leads),
+        cmocka_unit_test(the_same_read_once),
+        cmocka_unit_test(too_many_rows),
+        cmocka_unit_test(abandoned_at_any_time),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, no_blocks_left);
+}
