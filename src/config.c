@@ -191,6 +191,33 @@ static const clo_option options[] = {
                             .flags = CLO_O_SERVER | CLO_O_GUC,
                             .def = "off",
                             .doc = "close_requests shows parameter values, not only names."},
+    [CLO_OPT_OUTBOX_ATTEMPTS] =
+        {.name = "outbox_attempts",
+         .kind = CLO_OPT_INT,
+         .flags = CLO_O_SERVER | CLO_O_GUC,
+         .def = "20",
+         .min = 1,
+         .max = 1000,
+         .doc = "How often the outbox tries to send a row before it counts as failed."},
+    [CLO_OPT_OUTBOX_SETTLE_MS] =
+        {.name = "outbox_settle_ms",
+         .kind = CLO_OPT_INT,
+         .flags = CLO_O_SERVER | CLO_O_GUC,
+         .def = "120000",
+         .min = 0,
+         .max = HOUR_MS,
+         .unit = "ms",
+         .doc = "After a lost answer the outbox waits this long before it asks the service whether "
+                "the call was carried out, because lists and searches lag behind."},
+    [CLO_OPT_OUTBOX_KEEP_HOURS] =
+        {.name = "outbox_keep_hours",
+         .kind = CLO_OPT_INT,
+         .flags = CLO_O_SERVER | CLO_O_GUC,
+         .def = "720",
+         .min = 1,
+         .max = 87600,
+         .unit = "hours",
+         .doc = "How long the outbox keeps rows that are done or cancelled."},
 };
 _Static_assert(CLO_ARRAY_LEN(options) == CLO_OPT__COUNT, "the table follows enum clo_opt");
 
