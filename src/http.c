@@ -373,7 +373,7 @@ is_cut_off(const clo_xfer *x, CURL *easy)
         return true;
     (void)curl_easy_getinfo(easy, CURLINFO_HTTP_VERSION, &version);
     return version <= CURL_HTTP_VERSION_1_1 && !x->framed && x->res.body.len == 0 &&
-           x->res.status != 204 && x->res.status != 304;
+           x->res.status >= 200 && x->res.status < 300 && x->res.status != 204;
 }
 
 static size_t

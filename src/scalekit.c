@@ -125,9 +125,10 @@ make_body(clo_call *call, clo_err *err)
               clo_json_put_str(doc, "connector", call->connection, strlen(call->connection)) &&
               clo_json_put_str(doc, "identifier", call->identifier, strlen(call->identifier));
     if (ok && req->kind == CLO_REQ_TOOL) {
-        params = native ? native_params(req, err) : clo_json_ref(req->params);
-        ok = params && clo_json_put_str(doc, "tool_name", req->name, strlen(req->name)) &&
-             clo_json_put(doc, "params", params);
+        ok = clo_json_put_str(doc, "tool_name", req->name, strlen(req->name));
+        if (ok)
+            params = native ? native_params(req, err) : clo_json_ref(req->params);
+        ok = params && clo_json_put(doc, "params", params);
     }
     if (!ok && err->code == CLO_E_NONE)
         (void)clo_err_nomem(err);

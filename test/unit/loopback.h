@@ -39,7 +39,7 @@ typedef struct lb_answer {
 #define LB_REQUESTS 256
 
 typedef struct lb_conn {
-    int fd;
+    int fd, serial;
     char *in;
     size_t len;
 } lb_conn;
@@ -52,6 +52,7 @@ typedef struct lb_server {
     size_t n_script;
     int used[LB_REQUESTS];
     char *requests[LB_REQUESTS];
+    int conn_of[LB_REQUESTS]; /* serial number of the connection that brought it */
     int n_requests, unexpected, connections, open;
     lb_conn conns[LB_CONNS];
 } lb_server;
@@ -116,6 +117,8 @@ lb_serve(lb_server *s, lb_conn *c)
         pthread_mutex_lock(&s->lock);
         a = lb_pick(s, request);
         if (s->n_requests < LB_REQUESTS)
+            s->conn_of[s->n_requests] = c->serial;
+        if (s->n_requests < LB_REQUESTS)
             s->requests[s->n_requests++] = request;
         else
             free(request);
@@ -159,7 +162,7 @@ lb_accept(lb_server *s)
             continue;
         s->conns[i].fd = fd;
         pthread_mutex_lock(&s->lock);
-        s->connections++;
+        s->conns[i].serial = ++s->connections;
         s->open++;
         pthread_mutex_unlock(&s->lock);
         return;
