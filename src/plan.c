@@ -327,6 +327,8 @@ bind_filters(const clo_question *q, clo_plan *plan)
             continue;
         if (((f->flags & CLO_F_WITH_LEAD) && !lead) || !combines(q, plan, f))
             continue;
+        if (clo_plan_binds(plan, f->param)) /* given as a parameter column: one value only */
+            continue;
         if (f->op == CLO_OP_EQ) {
             qual = find_equality(q, plan, column);
         } else {

@@ -12,7 +12,8 @@
  *
  * $n is the n-th value that the host hands over: slots first, then LIMIT, then OFFSET. `@q` follows
  * when the slot does not belong to condition number n of the question, `?` when the host still has
- * to check the condition. `columns` is the set of needed columns in hexadecimal, bit 0 = first.
+ * to check the condition. A parameter that two columns can use is followed by `:column` for the one that
+ * is not its namesake. `columns` is the set of needed columns in hexadecimal, bit 0 = first.
  * What can be derived (each(...), _fields) is written for people only.
  *
  * Invariant: decode(encode(p)) == p but for the estimates, and decode accepts nothing else: it
@@ -98,6 +99,36 @@ clo_plan_tool(const clo_plan *plan)
     return t->list != NULL ? t->list : t->get;
 }
 
+/* The parameter that carries "column op ..." in the list tool, or NULL. */
+static const char *
+param_of(const clo_table *t, int column, clo_op op)
+{
+    const clo_filter *f = clo_table_filter(t, column, op);
+
+    if (f != NULL)
+        return f->param;
+    if ((op == CLO_OP_EQ || op == CLO_OP_IN) && (t->columns[column].flags & CLO_C_PARAM))
+        return t->columns[column].name;
+    return NULL;
+}
+
+/* The column that a parameter stands for when none is named: its namesake, else the first one. */
+static int
+usual_column(const clo_table *t, const char *param, clo_op op)
+{
+    int column = clo_table_column(t, param);
+
+    if (column >= 0 && param_of(t, column, op) != NULL)
+        return column;
+    for (int i = 0; (size_t)i < t->n_columns; i++) {
+        const char *p = param_of(t, i, op);
+
+        if (p != NULL && strcmp(p, param) == 0)
+            return i;
+    }
+    return -1;
+}
+
 static void
 put_slot(clo_buf *b, const clo_plan *plan, int i)
 {
@@ -106,8 +137,10 @@ put_slot(clo_buf *b, const clo_plan *plan, int i)
         [CLO_OP_LE] = "<=", [CLO_OP_GT] = ">",     [CLO_OP_GE] = ">="};
     const clo_slot *s = &plan->slots[i];
 
-    clo_buf_fmt(b, " %s%s$%d%s", s->param != NULL ? s->param : plan->table->get_param, ops[s->op],
-                i + 1, s->op == CLO_OP_IN ? ")" : "");
+    clo_buf_fmt(b, " %s", s->param != NULL ? s->param : plan->table->get_param);
+    if (s->param != NULL && s->column != usual_column(plan->table, s->param, s->op))
+        clo_buf_fmt(b, ":%s", plan->table->columns[s->column].name);
+    clo_buf_fmt(b, "%s$%d%s", ops[s->op], i + 1, s->op == CLO_OP_IN ? ")" : "");
     if (s->qual != i)
         clo_buf_fmt(b, "@%d", s->qual + 1);
     if (!s->exact)
@@ -260,22 +293,32 @@ take_op(token *t, clo_op *op)
 
 /* The column and the catalogue's own spelling of a parameter. */
 static bool
-resolve(const clo_plan *plan, const token *name, clo_slot *s)
+resolve(const clo_plan *plan, token name, clo_slot *s)
 {
     const clo_table *t = plan->table;
+    token column = name;
 
     if (plan->access == CLO_BY_ID) {
         s->column = clo_table_key(t);
         s->param = NULL;
-        return token_is(name, t->get_param);
+        return (s->op == CLO_OP_EQ || s->op == CLO_OP_IN) && token_is(&name, t->get_param);
+    }
+    name.n = 0;
+    while (name.n < column.n && column.s[name.n] != ':')
+        name.n++;
+    if (name.n < column.n) { /* param:column */
+        column.s += name.n + 1;
+        column.n -= name.n + 1;
+    } else {
+        column.n = 0;
     }
     for (int i = 0; (size_t)i < t->n_columns; i++) {
-        const clo_filter *f = clo_table_filter(t, i, s->op);
-        const char *param = f != NULL                           ? f->param
-                            : t->columns[i].flags & CLO_C_PARAM ? t->columns[i].name
-                                                                : NULL;
+        const char *param = param_of(t, i, s->op);
 
-        if (token_is(name, param)) {
+        if (!token_is(&name, param))
+            continue;
+        if (column.n > 0 ? token_is(&column, t->columns[i].name)
+                         : i == usual_column(t, param, s->op)) {
             s->column = i;
             s->param = param;
             return true;
@@ -310,7 +353,7 @@ read_slot(clo_plan *plan, token t)
         return false;
     s.qual = take(&t, "@") ? take_number(&t) - 1 : n - 1;
     s.exact = !take(&t, "?");
-    if (s.qual < 0 || t.n != 0 || !resolve(plan, &name, &s))
+    if (s.qual < 0 || t.n != 0 || !resolve(plan, name, &s))
         return false;
     plan->slots[plan->n_slots++] = s;
     return true;
