@@ -86,6 +86,8 @@ static void
 drop(clo_cache *c, entry **at)
 {
     entry *e = *at;
+    if (!e)
+        return; /* never: what is threaded is chained as well */
     *at = e->chain;
     unthread(c, e);
     c->bytes -= e->cost;
@@ -171,6 +173,6 @@ clo_cache_put(clo_cache *c, const char *key, size_t len, clo_json *doc, size_t d
     thread_first(c, e);
     c->bytes += cost;
     c->count++;
-    while (c->bytes > max_bytes)
+    while (c->oldest && c->bytes > max_bytes)
         drop(c, find(c, c->oldest->hash, c->oldest->key, c->oldest->len));
 }

@@ -24,7 +24,6 @@
  */
 #include "clo_int.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 

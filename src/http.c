@@ -681,6 +681,8 @@ static const char hint_net[] = "check env_url, the network and the proxy variabl
 static const char *
 reason(const clo_xfer *x, CURLcode result)
 {
+    if (result == CURLE_SEND_FAIL_REWIND || result == CURLE_ABORTED_BY_CALLBACK)
+        return "closed without an answer"; /* our own locks stopped a repetition */
     return x->why[0] ? x->why : curl_easy_strerror(result);
 }
 
