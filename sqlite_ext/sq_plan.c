@@ -207,7 +207,7 @@ use_limit(const ask *a, const clo_plan *plan, sqlite3_index_info *info)
 
     if (!plan->limit)
         return;
-    use_constraint(info, a->limit, place++, true);
+    use_constraint(info, a->limit, place++, false); /* 3.40 drops another condition on omit */
     info->idxNum |= SQ_HAS_LIMIT;
     if (a->offset < 0)
         return;

@@ -155,13 +155,14 @@ class Session:
 
 
 class Process:
-    """A shell that is signalled while a statement runs."""
+    """A shell that is signalled while a statement runs. Interactive: otherwise it ends on a signal."""
 
     def __init__(self, bench):
         self.bench = bench
+        self._marks = 0
         self.out = tempfile.TemporaryFile("w+", dir=bench.folder)
         self.process = subprocess.Popen(
-            [os.environ.get("SQLITE3", "sqlite3"), "-batch", "-init", "/dev/null", ":memory:"],
+            [os.environ.get("SQLITE3", "sqlite3"), "-interactive", "-init", "/dev/null", ":memory:"],
             stdin=subprocess.PIPE, stdout=self.out, stderr=subprocess.STDOUT, text=True,
             env=bench.environment(), cwd=bench.folder)
         self.send(f".load {bench.library()}")
@@ -192,8 +193,10 @@ class Process:
         return self.out.read()
 
     def finish(self, line):
-        """Sends a last command that prints a mark, and gives all output once it is there."""
+        """Sends a statement and gives all output once its answer is there."""
+        self._marks += 1
+        mark = f"finished-{self._marks}"
         self.send(line)
-        self.send(".print --finished--")
-        self.bench.until(lambda: "--finished--" in self.output(), "the shell to answer")
+        self.send(f"SELECT 'finished' || -{self._marks};")  # what is typed shows up as well
+        self.bench.until(lambda: mark in self.output(), "the shell to answer")
         return self.output()

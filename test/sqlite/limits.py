@@ -48,7 +48,9 @@ def test_conditions_that_the_planner_hides_do_not_cut_rows(b):
         copy(s)
         last = s.value("SELECT id FROM plain ORDER BY rowid DESC LIMIT 1")
         for where in (f"id = coalesce('{last}', id)", "confidence = value % 101", "status_type = lower("
-                      "status_type) AND lead_id = trim(lead_id)", "id = lead_id", "+id = id"):
+                      "status_type) AND lead_id = trim(lead_id)", "id = lead_id", "+id = id",
+                      "id = lead_id AND status_type = 'won'",
+                      "status_type = 'won' AND confidence = value % 101 AND id <> lead_id"):
             for limit in ("LIMIT 2", "LIMIT 2 OFFSET 1", "LIMIT 30 OFFSET 3"):
                 b.expect(s.rows(f"SELECT id FROM {TABLE} WHERE {where} {limit}"),
                          s.rows(f"SELECT id FROM plain WHERE {where} {limit}"), f"{where} {limit}")
@@ -99,9 +101,12 @@ def test_property_same_rows_as_a_plain_table(b):
 
 def test_limit_is_bound_at_run_time(b):
     with b.shell() as s:
-        s.rows("CREATE TEMP TABLE n(n)")
-        s.rows("INSERT INTO n VALUES (1), (3), (2)")
-        total = s.rows("SELECT n, (SELECT count(*) FROM (SELECT id FROM close_leads LIMIT n.n)) FROM n")
-        b.expect(total, [[1, 1], [3, 3], [2, 2]])
-        s.run(".parameter init\n.parameter set :many 4")
-        b.expect(len(s.rows("SELECT id FROM close_leads LIMIT :many")), 4)
+        s.run(".parameter init\n.parameter set :many 4\n.parameter set :skip 2")
+        copy(s)
+        for limit in ("LIMIT :many", "LIMIT :many OFFSET :skip", "LIMIT (SELECT 3) OFFSET (SELECT 1)"):
+            b.calls()
+            b.expect(s.rows(f"SELECT id FROM {TABLE} {limit}"),
+                     s.rows(f"SELECT id FROM plain {limit}"), limit)
+            b.expect(len(b.calls()), 1, limit)
+        _, text = s.error(f"SELECT id FROM {TABLE} LIMIT 'x'")
+        b.expect_in("datatype mismatch", text)

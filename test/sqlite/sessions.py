@@ -44,7 +44,7 @@ def test_settings_are_checked(b):
         b.expect(s.value("SELECT close_config() ->> '$.retries.from'"), "session")
         default = s.value("SELECT close_config('retries', NULL)")
         b.expect(default != "2" and default is not None, True, default)
-        for sql, pattern in (("SELECT close_config('retry')", "retries"),
+        for sql, pattern in (("SELECT close_config('retrys')", "retries"),
                              ("SELECT close_config('retries', 'many')", "retries"),
                              ("SELECT close_config('retries', -1)", "retries"),
                              ("SELECT close_config(NULL)", "name is NULL"),
@@ -138,9 +138,9 @@ def test_two_connections_in_one_shell(b):
         s.run(".connection close 1")
 
 
-def held(b):
-    """Whether the service holds a request that it has not answered."""
-    return b.server.stats()["inflight"] > 0
+def held(b, tool):
+    """Whether the service holds a call that it has not answered."""
+    return any(entry["tool"] == tool and entry["status"] == 0 for entry in b.server.log())
 
 
 def connections(b):
@@ -151,7 +151,7 @@ def interrupted(b, process, tool, sql):
     """Sends `sql`, interrupts while the service holds `tool` back, and gives the output."""
     b.server.fault({"tool": tool, "kind": "delay", "ms": 300000})
     process.send(sql)
-    b.until(lambda: held(b), "the request to arrive")
+    b.until(lambda: held(b, tool), "the request to arrive")
     process.interrupt()
     return process.finish("")
 

@@ -95,6 +95,8 @@ connect_worker(worker *w)
     sql = sqlite3_mprintf("SELECT close_config('page_size', %d)", 10 + w->number);
     expect_number(w, sql, 10 + w->number);
     sqlite3_free(sql);
+    expect(w, "SELECT close_config('log_size', 10000)",
+           "10000"); /* all calls, for the count at the end */
     return 1;
 }
 

@@ -20,8 +20,11 @@ def test_update_sees_old_values_and_no_row_twice(b):
     with b.shell() as s:
         before = s.rows("SELECT id, text FROM close_tasks WHERE is_complete = 0 ORDER BY id")
         b.expect(len(before) > 3, True, "several open tasks")
+        b.calls()
         s.rows("UPDATE close_tasks SET text = text || '!' WHERE is_complete = 0"
                " AND text IS NOT NULL AND _type = 'lead'")
+        b.expect({tuple(sorted(params)) for tool, params in b.requests() if tool.endswith("_update")},
+                 {("task_id", "text")})
         b.expect(s.rows("SELECT id, text FROM close_tasks WHERE is_complete = 0 AND _type = 'lead'"
                         " AND text IS NOT NULL AND text NOT LIKE '%!'"), [])
         b.expect(s.rows("SELECT id FROM close_tasks WHERE text LIKE '%!!'"), [])
@@ -91,7 +94,7 @@ def test_update_from_works_or_says_what_to_write(b):
 
 
 def conflict_on(b, tool, times=1):
-    b.server.fault({"tool": tool, "kind": "status", "status": 409, "shape": "close-error",
+    b.server.fault({"tool": tool, "kind": "status", "status": 409, "shape": "tool_error_kept",
                     "message": "exists already", "times": times})
 
 
