@@ -30,6 +30,22 @@ bool
 st_fault_valid(js *fault, char *err, size_t cap)
 {
     const char *kind = js_str(fault, "kind"), *tool = js_str(fault, "tool");
+    static const char *const members[] = {
+        "tool",    "path",     "params",      "skip",      "times",  "kind",  "ms",
+        "status",  "shape",    "error_code",  "message",   "text",   "field", "value",
+        "row",     "param",    "retry_after", "ratelimit", "bytes",  "n",     "body",
+        "headers", "location", "raw",         "delta",     "effect", "after", "no_length"};
+    json_object_object_foreach(fault, key, val)
+    {
+        bool known = false;
+        (void)val;
+        for (size_t i = 0; i < ST_LEN(members); i++)
+            known |= strcmp(members[i], key) == 0;
+        if (!known) {
+            snprintf(err, cap, "unknown member '%.80s' in a fault", key);
+            return false;
+        }
+    }
     bool found = false;
     for (size_t i = 0; kind && i < ST_LEN(kinds); i++)
         found |= strcmp(kinds[i], kind) == 0;
@@ -172,13 +188,10 @@ answer_status(struct st_app *app, struct st_request *q, struct st_reply *r)
             st_tool_error(r, app, status, js_text(o));
         json_object_put(o);
     } else if (st_has_prefix(shape, "tool_error")) {
-        bool keep = app->cfg.keep_status;
+        bool keep = strcmp(shape, "tool_error_kept") == 0;
         js *o = close_body("close-error", message);
-        app->cfg.keep_status = strcmp(shape, "tool_error_kept") == 0;
-        st_tool_error(r, app, status, js_str(f, "text") ? js_str(f, "text") : js_text(o));
-        if (!app->cfg.keep_status)
-            r->status = 400;
-        app->cfg.keep_status = keep;
+        st_tool_error_as(r, app, keep ? status : 400,
+                         js_str(f, "text") ? js_str(f, "text") : js_text(o));
         json_object_put(o);
     } else if (strcmp(shape, "proxy") == 0) {
         js *o = json_object_new_object();

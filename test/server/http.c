@@ -37,6 +37,17 @@ uri_seen(void *cls, const char *uri, struct MHD_Connection *conn)
     return x;
 }
 
+/* Before the answer leaves: a client that sends one request at a time is never counted as two. */
+static void
+uncount(struct st_app *app, struct exchange *x)
+{
+    pthread_mutex_lock(&app->lock);
+    if (x->counted)
+        app->inflight--;
+    x->counted = false;
+    pthread_mutex_unlock(&app->lock);
+}
+
 static void
 done(void *cls, struct MHD_Connection *conn, void **state, enum MHD_RequestTerminationCode why)
 {
@@ -46,11 +57,7 @@ done(void *cls, struct MHD_Connection *conn, void **state, enum MHD_RequestTermi
     (void)why;
     if (!x)
         return;
-    if (x->counted) {
-        pthread_mutex_lock(&app->lock);
-        app->inflight--;
-        pthread_mutex_unlock(&app->lock);
-    }
+    uncount(app, x);
     free(x->uri);
     st_text_free(&x->body);
     free(x);
@@ -212,6 +219,7 @@ serve(struct st_app *app, struct MHD_Connection *conn, struct st_request *q, str
         st_send_raw(app, fd, q->fault, r);
         return MHD_NO;
     }
+    uncount(app, x);
     return answer(conn, q, r);
 }
 

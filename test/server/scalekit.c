@@ -68,17 +68,23 @@ grpc_of(int status)
 }
 
 void
-st_tool_error(struct st_reply *r, struct st_app *app, int close_status, const char *text)
+st_tool_error_as(struct st_reply *r, struct st_app *app, int status, const char *text)
 {
     js *extra = json_object_new_object(), *info = json_object_new_object();
-    int status = close_status;
-    if (!app->cfg.keep_status && status != 401 && status != 403 && status != 429)
-        status = status >= 500 ? 500 : 400;
     js_addf(info, "execution_id", "%llu", (unsigned long long)++app->execution);
     js_adds(info, "tool_error_code", "INTERNAL_ERROR");
     js_adds(info, "tool_error_message", text);
     js_add(extra, "tool_error_info", info);
     st_sk_error(r, status, grpc_of(status), "tool execution failed", "TOOL_ERROR", extra);
+}
+
+void
+st_tool_error(struct st_reply *r, struct st_app *app, int close_status, const char *text)
+{
+    int status = close_status;
+    if (!app->cfg.keep_status && status != 401 && status != 403 && status != 429)
+        status = status >= 500 ? 500 : 400;
+    st_tool_error_as(r, app, status, text);
 }
 
 /* ---- tokens ---- */

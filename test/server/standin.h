@@ -480,6 +480,7 @@ int64_t st_skip_cap(struct st_app *app, const struct st_resource *r);
 void st_dispatch(struct st_app *app, struct st_request *q, struct st_reply *r);
 void st_sk_error(struct st_reply *r, int status, int code, const char *message,
                  const char *error_code, js *extra);
+void st_tool_error_as(struct st_reply *r, struct st_app *app, int status, const char *text);
 void st_tool_error(struct st_reply *r, struct st_app *app, int close_status, const char *text);
 struct st_account *st_account_find(struct st_app *app, const char *identifier);
 bool st_token_ok(struct st_app *app, const char *authorization);

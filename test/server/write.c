@@ -30,6 +30,16 @@ st_body_object(struct st_call *c, struct st_answer *a)
 /* ---- values ---- */
 
 static bool
+one_of(const char *list, const char *value)
+{
+    char item[80];
+    while (st_comma(&list, item, sizeof item))
+        if (strcmp(item, value) == 0)
+            return true;
+    return false;
+}
+
+static bool
 is_email(const char *s)
 {
     const char *at = strchr(s, '@');
@@ -107,7 +117,7 @@ check_items(const char *name, js *v, const char *key, struct st_answer *a)
         if (strcmp(key, "url") == 0 && !strchr(s, '.'))
             return fail_item(a, name, i, key, "Invalid URL.");
         if (js_str(item, "type") &&
-            !strstr(",office,home,direct,mobile,fax,url,other,", js_str(item, "type")))
+            !one_of("office,home,direct,mobile,fax,url,other", js_str(item, "type")))
             return fail_item(a, name, i, "type", "Not a valid choice.");
         complete_item(item, key);
     }
@@ -141,13 +151,10 @@ check_time(const struct st_field *f, js *v, struct st_answer *a)
 static bool
 check_choice(const struct st_field *f, js *v, struct st_answer *a)
 {
-    char item[80];
-    const char *list = f->choices;
     if (!js_is(v, json_type_string))
         return fail_type(a, f->name, "str");
-    while (st_comma(&list, item, sizeof item))
-        if (strcmp(item, json_object_get_string(v)) == 0)
-            return true;
+    if (one_of(f->choices, json_object_get_string(v)))
+        return true;
     st_fail_field(a, f->name, "Not a valid choice.");
     return false;
 }
