@@ -175,6 +175,7 @@ prepare(clo_cursor *cur, const clo_bind *binds, int64_t offset, clo_err *err)
     cur->n_each = clo_plan_each(&cur->plan);
     s->multi = cur->plan.access == CLO_BY_LIST &&
                (cur->n_values > 1 || cur->n_each > 1 || clo_plan_walks_parent(&cur->plan));
+    s->expect = s->n_conds == 0 && !s->multi ? clo_known_rows(cur->client, t) : -1;
     place_offset(cur, offset);
     cur->walk_ramp = cur->limit >= 0 ? 1 : s->width;
     cur->max_rows = clo_config_int(&cur->client->config, CLO_OPT_MAX_ROWS);

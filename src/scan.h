@@ -113,6 +113,7 @@ typedef struct clo_scan {
     int held;          /* pages asked for and not used up */
     int64_t base;      /* OFFSET left to the service */
     int64_t want;      /* rows that will be needed of a walk, -1: all */
+    double expect;     /* rows that an unconditional list had last time, -1: not known */
     int64_t skip_left; /* rows of OFFSET still to be left out here */
     int64_t delivered;
     bool multi;     /* more than one walk: an id may turn up in two of them */

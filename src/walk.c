@@ -134,7 +134,8 @@ worth_asking(const clo_walk *w)
 {
     int64_t fresh = w->next_skip + (w->next_skip > w->base ? overlap(w) : 0); /* first new row */
 
-    if (w->total >= 0 && fresh >= w->total)
+    if (w->total >= 0 ? fresh >= w->total
+                      : w->scan->expect >= 0 && (double)fresh >= w->scan->expect)
         return false;
     return w->want < 0 || fresh - w->base < w->want;
 }
