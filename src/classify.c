@@ -466,7 +466,8 @@ class_provider(clo_err *err, const report *r, int status)
          * plain text may come from the connector, which is no witness for what Close has. */
         witness = !has(r->said.text, "URL") &&
                   (r->close_body || r->http_status == 404 || has(r->said.text, "matching query"));
-        set(err, r, CLO_E_NOTFOUND, r->proxy ? hint_slash : NULL, "Close has no such object");
+        set(err, r, CLO_E_NOTFOUND, r->proxy && has(r->said.text, "URL") ? hint_slash : NULL,
+            "Close has no such object");
     } else if (status == 409) {
         set(err, r, CLO_E_CONFLICT, NULL, "Close reports a conflict");
     } else if (status == 429) {
