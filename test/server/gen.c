@@ -81,7 +81,8 @@ lead_times(struct st_dataset *ds, uint32_t i, struct st_row *row)
     int64_t at = (GEN_START + step * anchor) * ST_SECOND;
     if (anchor == i && i % 50)
         at += (int64_t)(h % 1000) * 1000 * (i % 8 != 0) + (int64_t)(h % 7) * step * ST_SECOND / 2;
-    if (at > GEN_END * ST_SECOND) /* few leads, large steps: what belongs to a lead comes after it */
+    if (at >
+        GEN_END * ST_SECOND) /* few leads, large steps: what belongs to a lead comes after it */
         at = GEN_END * ST_SECOND;
     row->created = at;
     int64_t later = (int64_t)(st_mix(h) % (90 * 86400)) * ST_SECOND;

@@ -238,6 +238,28 @@ account_json(struct st_app *app, const struct st_account *a, bool secrets)
 }
 
 static void
+link_members(js *o, const char *account)
+{
+    js_addf(o, "link", "https://standin.example.test/magicLink/%s", account);
+    js_adds(o, "expiry", "2026-10-01T12:05:00Z");
+}
+
+/* A link for an identifier that is new to the connection makes its account. Ours has no data until
+ * somebody follows the link, so nothing is kept of it. */
+static bool
+link_for_new(const struct st_app *app, js *in, js *o)
+{
+    const char *connector = js_str(in, "connector"), *identifier = js_str(in, "identifier");
+    if (!connector || !identifier || strcmp(connector, app->cfg.connection) != 0)
+        return false;
+    for (int i = 0; i < app->n_accounts; i++)
+        if (strcmp(app->accounts[i].identifier, identifier) == 0)
+            return false;
+    link_members(o, "ca_new");
+    return true;
+}
+
+static void
 accounts(struct st_app *app, struct st_request *q, struct st_reply *r)
 {
     const char *what = q->path + strlen("/api/v1/connected_accounts");
@@ -255,6 +277,11 @@ accounts(struct st_app *app, struct st_request *q, struct st_reply *r)
         json_object_put(in);
         return;
     }
+    if (!get && strcmp(what, "/magic_link") == 0 && link_for_new(app, in, o)) {
+        st_reply_json(r, 200, o);
+        json_object_put(in);
+        return;
+    }
     struct st_account *a =
         select_account(app, js_str(in, "id"), js_str(in, "connector"), js_str(in, "identifier"), r);
     bool auth = strcmp(what, "/auth") == 0;
@@ -264,8 +291,7 @@ accounts(struct st_app *app, struct st_request *q, struct st_reply *r)
         js_add(o, "connected_account", account_json(app, a, auth));
         st_reply_json(r, 200, o);
     } else if (!get && strcmp(what, "/magic_link") == 0) {
-        js_addf(o, "link", "https://standin.example.test/magicLink/%s", a->id);
-        js_adds(o, "expiry", "2026-10-01T12:05:00Z");
+        link_members(o, a->id);
         st_reply_json(r, 200, o);
     } else {
         json_object_put(o);
@@ -521,7 +547,10 @@ tool_list(struct st_request *q, struct st_reply *r)
     }
     js_add(o, "tools", tools);
     js_addi(o, "total_size", (int64_t)n);
-    js_addf(o, "next_page_token", i < n ? "%zu" : "", i);
+    if (i < n)
+        js_addf(o, "next_page_token", "%zu", i);
+    else
+        js_adds(o, "next_page_token", "");
     st_reply_json(r, 200, o);
 }
 

@@ -198,10 +198,9 @@ st_append(struct st_dataset *ds, enum st_tab t, js *obj, uint32_t lead, uint32_t
     struct st_row row = {.obj = obj, .gen = ST_NONE, .lead = lead};
     snprintf(row.id, sizeof row.id, "%s", js_str(obj, "id") ? js_str(obj, "id") : "");
     read_times(&row, t);
-    if (t == T_ACTIVITY)
-        for (int k = 0; k < A_COUNT; k++)
-            if (js_str(obj, "_type") && strcmp(js_str(obj, "_type"), st_act_type(k)) == 0)
-                row.kind = (uint8_t)k;
+    for (unsigned k = 0; t == T_ACTIVITY && k < A_COUNT; k++)
+        if (js_str(obj, "_type") && strcmp(js_str(obj, "_type"), st_act_type((enum st_act)k)) == 0)
+            row.kind = (uint8_t)k;
     uint32_t n = st_append_generated(ds, t, &row);
     struct st_table *tab = &ds->t[t];
     if (before < tab->n_live) {

@@ -45,6 +45,8 @@ param_find(const struct st_tool *t, const char *name)
 static bool
 param_fits(const struct st_param *p, js *v)
 {
+    if (!v && !p->required) /* clears the member, as in Close's own PUT */
+        return true;
     switch (p->type) {
     case ST_STRING:
         return js_is(v, json_type_string);
@@ -108,6 +110,8 @@ is_json_text(const char *name)
 static void
 to_query(js *query, const char *name, js *v)
 {
+    if (!v)
+        return;
     if (js_is(v, json_type_boolean))
         js_adds(query, name, json_object_get_boolean(v) ? "true" : "false");
     else if (js_is(v, json_type_string))
