@@ -123,7 +123,7 @@ life_ms(const clo_json *body)
         double real = clo_json_real(j);
         s = real > 1e7 ? 10000000 : real < 1 ? 1 : (int64_t)real;
     }
-    return (s > 2 * TOKEN_MARGIN_S ? s - TOKEN_MARGIN_S : s / 2) * 1000;
+    return s > 2 * TOKEN_MARGIN_S ? (s - TOKEN_MARGIN_S) * 1000 : s * 500;
 }
 
 static clo_status
