@@ -150,25 +150,32 @@ clo_client_keep_token(clo_client *c, char *token, int64_t until_ms, clo_err *err
 
 /* ---- settings ------------------------------------------------------------------------------- */
 
+clo_status
+clo_client_know_secret(clo_client *c, clo_err *err)
+{
+    const char *secret = clo_config_text(&c->config, CLO_OPT_CLIENT_SECRET);
+    const char *known = c->secrets.items[SECRET_CLIENT];
+    char *copy;
+    if (!secret || (known && strcmp(secret, known) == 0))
+        return CLO_OK;
+    copy = clo_strdup(secret);
+    if (!copy)
+        return clo_err_nomem(err);
+    clo_secrets_set(&c->secrets, SECRET_CLIENT, copy);
+    return CLO_OK;
+}
+
 /* What hangs on the settings follows them. */
 static clo_status
 settings_changed(clo_client *c, unsigned identity_before, clo_err *err)
 {
-    const char *secret = clo_config_text(&c->config, CLO_OPT_CLIENT_SECRET);
-    const char *known = c->secrets.items[SECRET_CLIENT];
     if (c->config.identity != identity_before) {
         clo_client_drop_token(c);
         clo_cache_clear(c->cache);
     }
     if (c->http)
         clo_http_limit(c->http, (int)clo_config_int(&c->config, CLO_OPT_CONCURRENCY));
-    if (secret && (!known || strcmp(secret, known) != 0)) {
-        char *copy = clo_strdup(secret);
-        if (!copy)
-            return clo_err_nomem(err);
-        clo_secrets_set(&c->secrets, SECRET_CLIENT, copy);
-    }
-    return CLO_OK;
+    return clo_client_know_secret(c, err);
 }
 
 clo_status

@@ -359,6 +359,8 @@ enum clo_stat {
     CLO_STAT_CONNECTIONS, CLO_STAT_RATE_WAITS, CLO_STAT__COUNT
 };
 clo_status clo_client_http(clo_client *c, clo_err *err); /* makes c->http */
+/* Registers the present client secret for masking; a call checks it again before it is used. */
+clo_status clo_client_know_secret(clo_client *c, clo_err *err);
 void clo_client_drop_token(clo_client *c);
 /* Takes ownership of `token`, also on failure. */
 clo_status clo_client_keep_token(clo_client *c, char *token, int64_t until_ms, clo_err *err);
@@ -377,5 +379,20 @@ clo_json *clo_cache_get(clo_cache *c, const char *key, size_t len, int64_t now_m
 void clo_cache_put(clo_cache *c, const char *key, size_t len, clo_json *doc, size_t doc_bytes,
                    size_t max_bytes, int64_t now_ms);
 void clo_cache_clear(clo_cache *c);
+
+/* ---- fate.c ----------------------------------------------------------------------------- */
+typedef enum clo_fate_means {
+    CLO_FATE_REPEAT, /* repeating it ends in the same state */
+    CLO_FATE_ASK,    /* its effect can be looked up */
+    CLO_FATE_NONE    /* neither */
+} clo_fate_means;
+clo_fate_means clo_fate_means_of(const char *tool, const char *params, size_t len);
+/* How two texts compare, when the service may have tidied one of them: 2 the same, 1 nearly, 0 not. */
+int clo_fate_alike(const char *sent, size_t n, const char *found, size_t m, bool rich);
+
+/* ---- outbox.c --------------------------------------------------------------------------- */
+/* Pause before the next attempt: doubles from 2 s to an hour, half of it random by `seed`; not less than what the
+ * service asked for. */
+int64_t clo_outbox_delay(int attempts, int retry_after_ms, uint64_t seed);
 
 #endif

@@ -240,7 +240,8 @@ clo_call_new(clo_client *client, clo_request *req, clo_err *err)
     call->client = clo_client_ref(client);
     call->req = req;
     clo_text_cut(call->log.tool, sizeof(call->log.tool), req->name, strlen(req->name));
-    if (check_settings(client, req, err) == CLO_ERROR)
+    if (check_settings(client, req, err) == CLO_ERROR ||
+        clo_client_know_secret(client, err) == CLO_ERROR)
         goto failed;
     log_params(call, clo_config_int(&client->config, CLO_OPT_LOG_VALUES) != 0);
     if (!copy_settings(call)) {
@@ -634,27 +635,38 @@ clo_call_wake_at(clo_call *call, int64_t at_ms)
         c->wake_ms = at_ms;
 }
 
-bool
-clo_call_moved(clo_call *call, const clo_xfer *x, clo_err *err)
+/* Moves transfers if nobody did since this call's last look: its caller polls without waiting. */
+static clo_status
+nudge(clo_call *call, clo_err *err)
 {
     clo_http *http = call->client->http;
     clo_status st = CLO_OK;
-    /* Nobody moved transfers since the last look: this caller polls without waiting. */
-    if (!clo_xfer_done(x) && call->turn_seen == clo_http_turns(http))
+    if (call->turn_seen == clo_http_turns(http))
         st = clo_http_pump(http, 0, err);
     call->turn_seen = clo_http_turns(http);
-    return st != CLO_ERROR && clo_xfer_done(x);
+    return st;
+}
+
+bool
+clo_call_moved(clo_call *call, const clo_xfer *x, clo_err *err)
+{
+    return clo_xfer_done(x) || (nudge(call, err) != CLO_ERROR && clo_xfer_done(x));
 }
 
 static clo_status
 poll_ready(clo_call *call, clo_err *err)
 {
-    int64_t hold = call->client->hold_until_ms;
+    clo_client *c = call->client;
+    int64_t hold = c->hold_until_ms;
     int64_t at = call->not_before_ms > hold ? call->not_before_ms : hold;
     if (clo_now_ms() < at) {
         clo_call_wake_at(call, at);
         return CLO_AGAIN;
     }
+    /* Waiting here instead of in libcurl's queue keeps that time out of the transfer's own limit: a write
+     * that was sent just before its limit would end as uncertain for no reason. */
+    if (clo_http_running(c->http) >= clo_config_int(&c->config, CLO_OPT_CONCURRENCY))
+        return nudge(call, err) == CLO_ERROR ? CLO_ERROR : CLO_AGAIN;
     return start(call, err);
 }
 

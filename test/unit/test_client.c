@@ -624,6 +624,37 @@ dropped_calls(void **state)
     assert_int_equal(lb_stop(s), 0);
 }
 
+/* More calls than the setting allows at once wait their turn, outside of libcurl. */
+static void
+concurrency_is_bounded(void **state)
+{
+    static const lb_answer script[] = {TOKEN_OK, {GET, LEAD, LB_CLOSE, 12}};
+    lb_server *s = lb_start(script, CLO_ARRAY_LEN(script));
+    clo_client *c = client_for(s->port);
+    clo_call *calls[12];
+    int left = 12;
+    clo_err err;
+    (void)state;
+    set(c, "concurrency", "2");
+    for (int i = 0; i < 12; i++)
+        calls[i] = call_new(c, lead_get());
+    while (left > 0) {
+        for (int i = 0; i < 12; i++) {
+            if (!calls[i] || clo_call_poll(calls[i], &err) == CLO_AGAIN)
+                continue;
+            assert_non_null(clo_call_result(calls[i], NULL));
+            clo_call_free(calls[i]);
+            calls[i] = NULL;
+            left--;
+        }
+        assert_true(clo_http_running(c->http) <= 2);
+        if (left)
+            assert_int_equal(clo_client_wait(c, 1000, 0, &err), CLO_OK);
+    }
+    clo_client_unref(c);
+    assert_int_equal(lb_stop(s), 0);
+}
+
 /* Polling without ever waiting must get there as well. */
 static void
 polling_alone_moves(void **state)
@@ -957,6 +988,7 @@ main(void)
         cmocka_unit_test(unsent_writes_are_retried),
         cmocka_unit_test(rate_limits_hold_everybody),
         cmocka_unit_test(dropped_calls),
+        cmocka_unit_test(concurrency_is_bounded),
         cmocka_unit_test(polling_alone_moves),
         cmocka_unit_test(proxy_calls),
         cmocka_unit_test(account_calls),

@@ -215,7 +215,7 @@ broken_answers(void **state)
         lb_server *s = lb_start(script, 1);
         clo_http *h = new_http();
         bool slow = cases[i].then == LB_HOLD;
-        clo_xfer *x = begin(h, s->port, &(ask){.body = "{}", .timeout_ms = slow ? 200 : 0});
+        clo_xfer *x = begin(h, s->port, &(ask){.body = "{}", .timeout_ms = slow ? 1500 : 0});
         clo_http_res *res = finish(h, x);
         if (res->err.code != cases[i].code)
             fail_msg("case %zu: got %s: %s", i, clo_code_name(res->err.code), res->err.msg);
