@@ -340,7 +340,7 @@ size_walk(const clo_cursor *cur, clo_walk *w)
     if (cur->plan.access == CLO_BY_COUNT && !cur->by_hand)
         w->want = 1;
     if (w->limit > 0 && w->want > 0 && w->want < w->limit)
-        w->limit = (int)w->want;
+        clo_walk_set_limit(w, (int)w->want);
 }
 
 /* ROW: a walk was appended; AGAIN: its parent is not known yet; DONE: there are no more. */

@@ -133,7 +133,8 @@ typedef struct clo_page {
     clo_fetch *fetch;
     bool flying;
     int64_t skip;
-    int limit;
+    int limit, expect; /* rows asked for; rows that probably come */
+    int overlap;       /* rows shared with the page before */
 } clo_page;
 
 typedef struct clo_walk {
@@ -153,6 +154,7 @@ typedef struct clo_walk {
     unsigned char *keep; /* one per row of the current page: to be delivered */
     size_t keep_cap;
     int limit;         /* size of a page, 0: not sent */
+    int stride;        /* rows that a page really has: less where the service has a silent cap */
     int64_t next_skip; /* of the next page to ask for */
     int64_t base;      /* OFFSET left to the service */
     int64_t want;      /* rows that will be needed, -1: all */
@@ -206,6 +208,7 @@ void clo_walk_restart(clo_walk *w);
 
 /* ---- walk.c ---- */
 clo_walk *clo_walk_new(clo_scan *scan, clo_err *err);
+void clo_walk_set_limit(clo_walk *w, int limit);
 void clo_walk_free(clo_walk *w);
 /* Asks for as many pages as window and gate allow. `head`: rows are waited for, so one page may
  * exceed the window. Returns how many, -1: `err`. */

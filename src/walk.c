@@ -48,6 +48,12 @@ page_size(const clo_scan *s)
     return setting > 0 && setting < size ? (int)setting : size;
 }
 
+void
+clo_walk_set_limit(clo_walk *w, int limit)
+{
+    w->limit = w->stride = limit;
+}
+
 clo_walk *
 clo_walk_new(clo_scan *scan, clo_err *err)
 {
@@ -59,7 +65,7 @@ clo_walk_new(clo_scan *scan, clo_err *err)
     }
     w->scan = scan;
     w->get = scan->plan->access == CLO_BY_ID || scan->plan->access == CLO_BY_ONE;
-    w->limit = w->get ? 0 : page_size(scan);
+    clo_walk_set_limit(w, w->get ? 0 : page_size(scan));
     w->want = w->total = -1;
     w->cap = scan->table->skip_max > 0 ? scan->table->skip_max : -1;
     w->ramp = 1;
@@ -125,7 +131,7 @@ clo_walk_free(clo_walk *w)
 static int
 overlap(const clo_walk *w)
 {
-    return w->scan->table->pager == CLO_PAGE_OFFSET && w->limit >= 2 ? 1 : 0;
+    return w->scan->table->pager == CLO_PAGE_OFFSET && w->stride >= 2 ? 1 : 0;
 }
 
 /* Speculation: whether the next page probably holds rows that are needed. */
@@ -134,6 +140,8 @@ worth_asking(const clo_walk *w)
 {
     int64_t fresh = w->next_skip + (w->next_skip > w->base ? overlap(w) : 0); /* first new row */
 
+    if (w->scan->table->pager == CLO_PAGE_EVENTS) /* no offset to count by */
+        fresh = w->base + (int64_t)w->seen.n;
     if (w->total >= 0 ? fresh >= w->total
                       : w->scan->expect >= 0 && (double)fresh >= w->scan->expect)
         return false;
@@ -182,7 +190,9 @@ ask_page(clo_walk *w, clo_err *err)
         w->first = p;
     w->last = p;
     w->queued++;
-    w->next_skip += w->limit > overlap(w) ? w->limit - overlap(w) : 0;
+    p->expect = w->stride;
+    p->overlap = w->next_skip > w->base ? overlap(w) : 0;
+    w->next_skip += w->stride - overlap(w);
     s->held++;
     s->gate->in_flight++;
     if (s->gate->in_flight > s->gate->most)
@@ -329,7 +339,7 @@ joins(const clo_walk *w, const clo_page *p, const envelope *e)
     const char *id;
     size_t len = 0;
 
-    if (w->last_id == NULL || overlap(w) == 0 || p->skip <= w->base)
+    if (w->last_id == NULL || p->overlap == 0)
         return true;
     for (size_t i = 0; i < e->n; i++) {
         id = id_at(w, e, i, &len);
@@ -354,7 +364,7 @@ kept_moving(const clo_walk *w, clo_err *err)
 static clo_status
 step_back(clo_walk *w, const clo_page *p, clo_err *err)
 {
-    int64_t skip = p->skip - (w->limit - overlap(w));
+    int64_t skip = p->skip - (w->stride - overlap(w));
 
     if (++w->stalls > MAX_STALLS)
         return kept_moving(w, err);
@@ -468,7 +478,7 @@ distrust(clo_walk *w, bool *restart, clo_err *err)
     w->base = 0;
     clo_idset_free(&w->seen);
     w->has_prev = false;
-    w->limit = page_size(s);
+    clo_walk_set_limit(w, page_size(s));
     clo_walk_restart(w);
     *restart = true;
     return CLO_OK;
@@ -526,21 +536,26 @@ settle_events(clo_walk *w, const envelope *e, size_t fresh, clo_err *err)
     return CLO_OK;
 }
 
-/* Pages asked for ahead of time fit only if this one was as long as expected. */
+/* Pages asked for ahead of time fit only if this one was as long as expected. After a surprise the next
+ * one is asked for alone: it tells whether the length has changed for good. */
 static void
 aim(clo_walk *w, const clo_page *p, const envelope *e, bool mismatch)
 {
-    int limit = w->limit;
+    bool surprise = p->limit > 0 && e->n != (size_t)p->expect;
 
-    if (mismatch && limit > 0 && limit < page_size(w->scan))
-        w->limit = page_size(w->scan);
-    else if (p->limit > 0 && e->n != (size_t)p->limit)
-        w->limit = (int)(e->n < 100000 ? e->n : 100000);
-    if (w->limit != limit || w->queued == 0) {
+    w->ramp = w->total >= 0 ? w->scan->width : w->ramp * 2;
+    if (surprise) {
+        w->stride = e->n < 100000 ? (int)e->n : 100000;
+        w->ramp = 1;
+    }
+    if (mismatch && w->limit > 0 && w->limit < page_size(w->scan)) {
+        clo_walk_set_limit(w, page_size(w->scan));
+        surprise = true;
+    }
+    if (surprise || w->queued == 0) {
         clo_walk_drop_pages(w);
         w->next_skip = p->skip + (int64_t)e->n - overlap(w);
     }
-    w->ramp = w->total >= 0 ? w->scan->width : w->ramp * 2;
     if (w->ramp > w->scan->width)
         w->ramp = w->scan->width;
     if (w->limit == 0) /* the length of a page is not ours: one after the other */
@@ -552,7 +567,7 @@ settle(clo_walk *w, const clo_page *p, const envelope *e, size_t fresh, bool mis
 {
     clo_pager pager = w->scan->table->pager;
     bool by_key = w->key.sorted || w->key.bounded; /* reads rows again that were seen before */
-    bool beyond = e->n > (size_t)overlap(w);       /* more than the row that pages share */
+    bool beyond = e->n > (size_t)p->overlap;       /* more than the row that pages share */
     bool more = e->has_more_known ? e->has_more
                                   : pager == CLO_PAGE_OFFSET && (fresh > 0 || (by_key && beyond));
     bool repeated = e->n > 0 && w->first_id != NULL && w->opened &&
@@ -663,7 +678,7 @@ beyond_cap(clo_walk *w, int64_t skip)
     w->scan->skip_left = w->base; /* OFFSET itself went too far: the rows are left out here */
     w->base = 0;
     w->want = -1;
-    w->limit = page_size(w->scan);
+    clo_walk_set_limit(w, page_size(w->scan));
     clo_walk_restart(w);
     return CLO_OK;
 }
@@ -685,7 +700,7 @@ refused(clo_walk *w, const clo_err *why, clo_err *err)
         if (w->optional && !w->opened)
             return CLO_DONE;
         if (names_limit && !names_skip && p->limit > 0 && limit_in(why) < p->limit) {
-            w->limit = limit_in(why);
+            clo_walk_set_limit(w, limit_in(why));
             return ask_again(w, skip);
         }
         if (says(why, "_fields") && !w->no_fields && clo_tool_takes(w->scan->tool, "_fields")) {

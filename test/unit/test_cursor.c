@@ -273,6 +273,23 @@ short_pages_and_smaller_limits(void **state)
 }
 
 static void
+one_short_page(void **state)
+{
+    (void)state;
+    for (int at = 1; at <= 4; at++) {
+        scan *s = begin(1000, 1);
+        ask a = all_of("close_leads");
+
+        s->f->short_at = at;
+        run(s, &a);
+        expect_rows(s, 1000);
+        assert_true(s->f->n_calls <= 6 + 8);
+        assert_true(sent(s, s->f->n_calls - 1, "\"_limit\":200"));
+        end(s);
+    }
+}
+
+static void
 refused_fields_are_left_out(void **state)
 {
     scan *s = begin(300, 1);
@@ -623,6 +640,12 @@ events_step_back(void **state)
     clo_value day = txt("2024-01-01T00:05");
 
     (void)state;
+    a.limited = true;
+    a.limit = 5;
+    run(s, &a);
+    expect_rows(s, 5);
+    assert_int_equal(s->f->n_calls, 1);
+    a.limited = false;
     run(s, &a);
     expect_rows(s, 430);
     s->f->no_cursor = true;
@@ -856,6 +879,7 @@ main(void)
         cmocka_unit_test(every_size_and_window),
         cmocka_unit_test(tiny_pages),
         cmocka_unit_test(short_pages_and_smaller_limits),
+        cmocka_unit_test(one_short_page),
         cmocka_unit_test(refused_fields_are_left_out),
         cmocka_unit_test(no_progress_is_an_error),
         cmocka_unit_test(a_failing_page_is_an_error),
