@@ -198,6 +198,9 @@ def tools_are_checked():
             eq(data["details"][0]["validation_error_info"]["field_violations"][0]["field"], field)
         status, data = s.call("close_lead_get", {})
         eq((status, data["code"]), (400, 3))
+        lead = next(r["id"] for r in s.objects("leads") if r["description"])
+        eq(s.ok("close_lead_update", lead_id=lead, description=None)["description"], None)
+        eq(s.call("close_lead_update", {"lead_id": None})[0], 400)
         status, data = s.json("POST", "/api/v1/execute_tool",
                               {"tool_name": "close_me_get", "tool_input": {}}, s.auth())
         eq(status, 400)

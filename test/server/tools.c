@@ -43,10 +43,10 @@ param_find(const struct st_tool *t, const char *name)
 }
 
 static bool
-param_fits(const struct st_param *p, js *v)
+param_fits(const struct st_tool *t, const struct st_param *p, js *v)
 {
-    if (!v && !p->required) /* clears the member, as in Close's own PUT */
-        return true;
+    if (!v) /* an update forwards null, which clears the member; elsewhere it means nothing */
+        return !p->required && strcmp(t->method, "PUT") == 0;
     switch (p->type) {
     case ST_STRING:
         return js_is(v, json_type_string);
@@ -88,7 +88,7 @@ st_tool_check(const struct st_tool *t, js *params)
             const struct st_param *p = param_find(t, key);
             if (!p)
                 violation(&all, key, "unknown parameter", "unknown");
-            else if (!param_fits(p, v)) {
+            else if (!param_fits(t, p, v)) {
                 snprintf(text, sizeof text, "must be of type %s", names[p->type]);
                 violation(&all, key, text, "type");
             }
@@ -110,8 +110,6 @@ is_json_text(const char *name)
 static void
 to_query(js *query, const char *name, js *v)
 {
-    if (!v)
-        return;
     if (js_is(v, json_type_boolean))
         js_adds(query, name, json_object_get_boolean(v) ? "true" : "false");
     else if (js_is(v, json_type_string))
@@ -131,7 +129,8 @@ bulk_filter(js *query, const char *name, js *v)
                                          {"filter_is_complete", "is_complete"}};
     for (size_t i = 0; i < ST_LEN(map); i++)
         if (strcmp(map[i][0], name) == 0) {
-            to_query(query, map[i][1], v);
+            if (v) /* a filter that is null is no filter */
+                to_query(query, map[i][1], v);
             return true;
         }
     return false;
@@ -140,7 +139,9 @@ bulk_filter(js *query, const char *name, js *v)
 static void
 to_body(const struct st_tool *t, js *body, const char *name, js *v)
 {
-    if (strcmp(t->name, "close_comment_update") == 0 && strcmp(name, "comment") == 0)
+    if (!v)
+        js_add(body, strcmp(name, "pause") == 0 ? "status" : name, NULL);
+    else if (strcmp(t->name, "close_comment_update") == 0 && strcmp(name, "comment") == 0)
         js_add(body, "body", json_object_get(v));
     else if (strcmp(t->name, "close_sequence_subscription_update") == 0 &&
              strcmp(name, "pause") == 0)
