@@ -283,10 +283,13 @@ clo_token_poll(clo_call *call, clo_err *err)
         call->waiting = true;
         call->fails_seen = c->token_fails;
     }
-    if (!c->token_call)
-        c->token_call = call;
-    drive(call, c->token_call);
-    return outcome(call, err);
+    do { /* a second turn only after a fetch for an identity that is no longer wanted */
+        if (!c->token_call)
+            c->token_call = call;
+        drive(call, c->token_call);
+        st = outcome(call, err);
+    } while (st == CLO_AGAIN && !c->token_call);
+    return st;
 }
 
 void

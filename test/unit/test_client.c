@@ -393,8 +393,13 @@ token_answers(void **state)
 static void
 identity_changes(void **state)
 {
-    static const lb_answer script[] = {
-        TOKEN_OK, {"Bearer tok-one", LEAD, LB_CLOSE, 0}, TOKEN_TWO, {"user_2", LEAD, LB_CLOSE, 0}};
+    static const lb_answer script[] = {TOKEN_OK,
+                                       {"Bearer tok-one", LEAD, LB_CLOSE, 0},
+                                       TOKEN_TWO,
+                                       {"user_2", LEAD, LB_CLOSE, 0},
+                                       TOKEN_OK,
+                                       TOKEN_TWO,
+                                       {"user_3", LEAD, LB_CLOSE, 0}};
     lb_server *s = lb_start(script, CLO_ARRAY_LEN(script));
     clo_client *c = client_for(s->port);
     clo_json *doc = clo_json_object();
@@ -413,6 +418,15 @@ identity_changes(void **state)
     assert_int_equal(err.code, CLO_E_CONFIG);
     clo_call_free(early);
     run(c, lead_get(), CLO_E_NONE, &err);
+    /* A fetch for the old account is under way when the account changes: its token is not used. */
+    clo_client_drop_token(c);
+    early = call_new(c, lead_get());
+    assert_int_equal(clo_call_poll(early, &err), CLO_AGAIN);
+    set(c, "identifier", "user_3");
+    run(c, lead_get(), CLO_E_NONE, &err);
+    assert_int_equal(finish(early, &err), CLO_ERROR);
+    assert_int_equal(err.code, CLO_E_CONFIG);
+    clo_call_free(early);
     clo_client_unref(c);
     assert_int_equal(lb_stop(s), 0);
 }
