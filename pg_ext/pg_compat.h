@@ -21,19 +21,22 @@
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/sampling.h"
-#include "utils/wait_event.h"
 
 #if PG_VERSION_NUM < 130000 || PG_VERSION_NUM >= 180000
 #error "Close in SQL supports PostgreSQL 13 to 17"
 #endif
 
-/* 14: batch inserts, and row identity columns that are added through the planner. */
+/* 14: batch inserts, row identity columns that are added through the planner, a header for wait events, and
+ * partitions that know the relation which the statement names (before, they carry its index). */
 #if PG_VERSION_NUM >= 140000
+#include "utils/wait_event.h"
+#define clo_pg_named(rri) ((rri)->ri_RangeTableIndex > 0 ? (rri) : (rri)->ri_RootResultRelInfo)
 #define CLO_PG_HAS_BATCH 1
 #define CLO_PG_UPDATE_TARGETS_ARGS                                                                 \
     PlannerInfo *root, Index rtindex, RangeTblEntry *target_rte, Relation target_relation
 #define clo_pg_subplan(mtstate, index) ((void)(index), outerPlanState(mtstate)->plan)
 #else
+#define clo_pg_named(rri) (rri)
 #define CLO_PG_HAS_BATCH 0
 #define CLO_PG_UPDATE_TARGETS_ARGS                                                                 \
     Query *parsetree, RangeTblEntry *target_rte, Relation target_relation

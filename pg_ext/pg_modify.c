@@ -134,7 +134,7 @@ kind_of(CmdType operation)
 static Oid
 user_of(ResultRelInfo *rri, EState *estate)
 {
-    ResultRelInfo *named = rri->ri_RangeTableIndex > 0 ? rri : rri->ri_RootResultRelInfo;
+    ResultRelInfo *named = clo_pg_named(rri);
     Oid user = InvalidOid;
 
     if (named != NULL && named->ri_RangeTableIndex > 0) {
