@@ -28,12 +28,14 @@ CREATE TEMP TABLE work (
 INSERT INTO work (company, url, person, email, value, remark)
     SELECT company, url, person, email, value, remark FROM incoming WHERE true;
 
--- What is the same for all rows: the first pipeline's first active status, the sequence.
+-- What is the same for all rows: the first pipeline's first active status, the sequence, and the
+-- e-mail account that its messages come from.
 CREATE TEMP TABLE plan AS
     SELECT (SELECT s.value ->> 'id'
               FROM (SELECT statuses FROM close_pipelines LIMIT 1) p, json_each(p.statuses) s
              WHERE s.value ->> 'type' = 'active' LIMIT 1) AS status_id,
-           (SELECT id FROM close_sequences WHERE status = 'active' LIMIT 1) AS sequence_id;
+           (SELECT id FROM close_sequences WHERE status = 'active' LIMIT 1) AS sequence_id,
+           (SELECT a.value ->> 'id' FROM close_me m, json_each(m.email_accounts) a LIMIT 1) AS sender_id;
 
 -- 1. The lead: search by name, compare exactly, create what is not there.
 UPDATE work SET lead_id =
@@ -72,8 +74,8 @@ INSERT INTO close_tasks (lead_id, text, date)
                           AND t.text = 'Call ' || w.person);
 
 -- 6. The sequence, unless the contact is in it.
-INSERT INTO close_sequence_subscriptions (contact_id, sequence_id)
-    SELECT w.contact_id, p.sequence_id FROM work w, plan p
+INSERT INTO close_sequence_subscriptions (contact_id, sequence_id, sender_account_id)
+    SELECT w.contact_id, p.sequence_id, p.sender_id FROM work w, plan p
      WHERE p.sequence_id IS NOT NULL
        AND NOT EXISTS (SELECT 1 FROM close_sequence_subscriptions s
                         WHERE s.contact_id = w.contact_id AND s.sequence_id = p.sequence_id);

@@ -9,6 +9,7 @@ import collections
 import datetime
 import json
 import re
+import urllib.parse
 
 from oracle import canonical_json
 
@@ -195,7 +196,10 @@ def calls_of(entries):
         if entry.get("tool"):
             calls.append(Call(entry["tool"], entry.get("params") or {}, entry))
         else:
-            calls.append(Call(entry["method"] + " " + path, entry.get("query") or {}, entry))
+            query = entry.get("query") or {}
+            if isinstance(query, str):
+                query = dict(urllib.parse.parse_qsl(query, keep_blank_values=True))
+            calls.append(Call(entry["method"] + " " + path, query, entry))
     return calls
 
 
