@@ -32,8 +32,9 @@ class Failure(Exception):
 class Bench:
     """The environment of one test."""
 
-    def __init__(self, build, folder, server):
+    def __init__(self, build, folder, server, sanitized=False):
         self.build = build
+        self.preload = hosts._sanitizer_runtime() if sanitized else None
         self.folder = folder
         self.server = server
         self._shells = 0
@@ -50,6 +51,9 @@ class Bench:
             "CLOSE_CONNECTION": standin.CONNECTION,
             "CLOSE_IDENTIFIER": standin.IDENTIFIER,
         })
+        if self.preload:
+            env["ASAN_OPTIONS"] = "abort_on_error=0:exitcode=99:detect_leaks=1"
+            env["UBSAN_OPTIONS"] = "print_stacktrace=1:exitcode=99"
         for name, value in changes.items():
             if value is None:
                 env.pop(name, None)
@@ -62,7 +66,8 @@ class Bench:
         """A sqlite3 shell with the library loaded; it must end well."""
         self._shells += 1
         session = shells.SqliteShell(self.build, self.environment(**changes), self.folder,
-                                     f"shell{self._shells}", entry=entry, database=database)
+                                     f"shell{self._shells}", entry=entry, database=database,
+                                     preload=self.preload)
         ended = False
         try:
             yield Session(session)
@@ -72,6 +77,13 @@ class Bench:
         if ended:
             # A shell in batch mode answers 1 when a statement failed, which tests do on purpose.
             self.expect(status in (0, 1), True, f"exit status {status}: {errors}")
+
+    def program_environment(self):
+        """For programs that are started without the help of `shell`."""
+        env = self.environment()
+        if self.preload:
+            env["LD_PRELOAD"] = self.preload
+        return env
 
     def library(self):
         return os.path.join(os.path.abspath(self.build), "sqlite", "close")
@@ -164,7 +176,7 @@ class Process:
         self.process = subprocess.Popen(
             [os.environ.get("SQLITE3", "sqlite3"), "-interactive", "-init", "/dev/null", ":memory:"],
             stdin=subprocess.PIPE, stdout=self.out, stderr=subprocess.STDOUT, text=True,
-            env=bench.environment(), cwd=bench.folder)
+            env=bench.program_environment(), cwd=bench.folder)
         self.send(f".load {bench.library()}")
 
     def __enter__(self):
@@ -178,8 +190,9 @@ class Process:
             self.process.kill()
             self.process.wait()
             raise Failure("the shell did not end") from None
-        finally:
-            self.out.close()
+        text = self.output()
+        self.out.close()
+        self.bench.expect(self.process.returncode in (0, 1), True, text)
 
     def send(self, line):
         self.process.stdin.write(line + "\n")

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Tests of what only SQLite has: its planner, triggers, conflict clauses, interrupts, threads.
 
-Usage: check_sqlite.py --build DIR [NAME ...]
+Usage: check_sqlite.py --build DIR [--asan] [NAME ...]
 
 Drives the stock sqlite3 shell against the stand-in service on a random loopback port; the threads
 test compiles a small C program against libsqlite3. What both hosts share is tested by test/host.
@@ -40,6 +40,7 @@ def main():
     here = os.path.dirname(os.path.abspath(__file__))
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", default=os.path.join(here, "..", "..", "build"))
+    parser.add_argument("--asan", action="store_true", help="the library is built with sanitizers")
     parser.add_argument("names", nargs="*")
     args = parser.parse_args()
     passed = failed = 0
@@ -50,7 +51,7 @@ def main():
                 server.reset()
                 server.control("DELETE", "log")
                 try:
-                    function(bench.Bench(args.build, folder, server))
+                    function(bench.Bench(args.build, folder, server, args.asan))
                     passed += 1
                 except bench.Failure as failure:
                     failed += 1

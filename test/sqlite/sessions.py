@@ -192,7 +192,7 @@ def test_threads(b):
     source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "threads.c")
     subprocess.run([os.environ.get("CC", "cc"), "-std=c11", "-D_GNU_SOURCE", "-g", "-Wall", "-Wextra",
                     "-o", binary, source, "-lsqlite3", "-lpthread"], check=True)
-    done = subprocess.run([binary, b.library(), str(bench.LEADS)], env=b.environment(),
+    done = subprocess.run([binary, b.library(), str(bench.LEADS)], env=b.program_environment(),
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     b.expect((done.returncode, done.stdout.strip()), (0, "ok"))
 
