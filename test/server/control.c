@@ -75,6 +75,7 @@ config_one(struct st_app *app, const char *key, js *v)
     } map[] = {{"latency_ms", &c->latency_ms, NULL},
                {"rate", &c->rate, NULL},
                {"search_delay_ms", &c->search_delay_ms, NULL},
+               {"delete_lag_ms", &c->delete_lag_ms, NULL},
                {"skip_cap", &c->skip_cap, NULL},
                {"other_skip_cap", &c->other_skip_cap, NULL},
                {"expires_in", &c->expires_in, NULL},
@@ -285,6 +286,10 @@ st_mutations_due(struct st_app *app)
     for (size_t i = 0; i < json_object_array_length(app->mutations);) {
         js *m = json_object_array_get_idx(app->mutations, i);
         int64_t left = js_int(m, "after_requests", 0);
+        if (js_int(m, "due", 0) > st_now()) {
+            i++;
+            continue;
+        }
         if (left > 0) {
             js_addi(m, "after_requests", left - 1);
             i++;

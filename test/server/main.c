@@ -25,6 +25,7 @@ static const char usage_text[] =
     "  --latency-ms N       every answer is late by this much\n"
     "  --skip-cap N         largest _skip of the lead list (default 35000)\n"
     "  --search-delay-ms N  new leads are invisible to query for so long\n"
+    "  --delete-lag-ms N    deleted leads can be read and listed for so long\n"
     "  --page-cap TABLE=N   largest _limit of a list\n"
     "  --rate N             requests per second per verb and resource (default: no limit)\n"
     "  --expires-in N       lifetime of tokens in seconds (default 86399)\n"
@@ -44,6 +45,7 @@ enum {
     O_LATENCY,
     O_SKIP,
     O_SEARCH,
+    O_DELETE,
     O_PAGE,
     O_RATE,
     O_EXPIRES,
@@ -64,6 +66,7 @@ static const struct option options[] = {{"port", 1, NULL, O_PORT},
                                         {"latency-ms", 1, NULL, O_LATENCY},
                                         {"skip-cap", 1, NULL, O_SKIP},
                                         {"search-delay-ms", 1, NULL, O_SEARCH},
+                                        {"delete-lag-ms", 1, NULL, O_DELETE},
                                         {"page-cap", 1, NULL, O_PAGE},
                                         {"rate", 1, NULL, O_RATE},
                                         {"expires-in", 1, NULL, O_EXPIRES},
@@ -162,6 +165,8 @@ one_option(struct st_app *app, int opt, const char *v)
         return number(v, 0, INT32_MAX, &c->skip_cap);
     case O_SEARCH:
         return number(v, 0, 600000, &c->search_delay_ms);
+    case O_DELETE:
+        return number(v, 0, 600000, &c->delete_lag_ms);
     case O_PAGE:
         return page_cap(c, v);
     case O_RATE:

@@ -308,8 +308,11 @@ destroy(struct st_call *c, const struct st_resource *r, uint32_t row, struct st_
         break;
     default:
         st_delete_row(c, r->table, row);
-        /* 0.1: a delete answers 200; documented bodies are {} or nothing, both occur */
-        st_ok(a, 200, r->table == T_SUB || r->table == T_WEBHOOK ? NULL : json_object_new_object());
+        /* seen live: 200 with nothing; the framework's own answer is {}: both occur */
+        st_ok(a, 200,
+              r->table == T_SUB || r->table == T_WEBHOOK || r->table == T_CONTACT
+                  ? NULL
+                  : json_object_new_object());
     }
 }
 
@@ -334,7 +337,7 @@ object_call(struct st_call *c, const struct st_resource *r, const char *id, stru
         st_fail(a, 405, "Method Not Allowed");
         return;
     }
-    if (row == ST_NONE)
+    if (row == ST_NONE || (!get && c->ds->t[r->table].rows[row].dying))
         st_not_found(a, model_name(r->table, r->kind));
     else if (get)
         get_one(c, r, row, a);

@@ -196,12 +196,29 @@ st_lead_cascade(struct st_call *c, uint32_t row)
     }
 }
 
+/* As seen live: an empty answer, and for a while the lead can still be read and listed, while a
+ * second delete gets 404. The removal itself then is a mutation with a due time. */
 void
 st_lead_delete(struct st_call *c, uint32_t row, struct st_answer *a)
 {
-    st_lead_cascade(c, row);
-    st_delete_row(c, T_LEAD, row);
-    st_ok(a, 200, answer_ok());
+    int64_t lag = c->app->cfg.delete_lag_ms;
+    if (lag <= 0) {
+        st_lead_cascade(c, row);
+        st_delete_row(c, T_LEAD, row);
+    } else {
+        struct st_row *r = &c->ds->t[T_LEAD].rows[row];
+        js *m = json_object_new_object(), *last = st_stored(c->ds, T_LEAD, r);
+        js_adds(m, "op", "delete");
+        js_adds(m, "table", "leads");
+        js_adds(m, "id", r->id);
+        js_adds(m, "identifier", c->identifier);
+        js_addi(m, "due", st_now() + lag * 1000);
+        json_object_array_add(c->app->mutations, m);
+        r->dying = true;
+        st_event(c, T_LEAD, row, "deleted", NULL, last);
+        json_object_put(last);
+    }
+    st_ok(a, 200, NULL);
 }
 
 void

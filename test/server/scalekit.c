@@ -380,7 +380,7 @@ tool_run(struct st_app *app, struct st_request *q, struct st_account *acct, cons
          struct st_reply *r)
 {
     char path[400];
-    struct st_call c = {.app = app, .ds = acct->ds};
+    struct st_call c = {.app = app, .ds = acct->ds, .identifier = acct->identifier};
     struct st_answer a = {0};
     int64_t wait;
     st_tool_call(t, js_ref(q->json, "params"), &c, path, sizeof path);
@@ -480,9 +480,10 @@ proxy_override(struct st_request *q, struct st_call *c)
 static void
 proxy_run(struct st_app *app, struct st_request *q, struct st_account *acct, struct st_reply *r)
 {
-    struct st_call c = {.app = app, .ds = acct->ds, .method = q->method};
+    struct st_call c = {.app = app, .ds = acct->ds, .identifier = acct->identifier};
     struct st_answer a = {0};
     int64_t wait;
+    c.method = q->method;
     c.path = q->path + strlen("/proxy/api/v1");
     c.query = json_object_get(q->query);
     c.tz = q->tz_offset ? (int)strtol(q->tz_offset, NULL, 10) % 24 : 0;

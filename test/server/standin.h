@@ -131,6 +131,7 @@ struct st_row {
     uint32_t lead; /* row number in T_LEAD, or ST_NONE */
     uint8_t kind;
     bool live;
+    bool dying; /* deleted by a client, still to be seen for a while */
 };
 
 /* Rows are only ever appended, so row numbers stay valid; order lists the live ones. */
@@ -229,6 +230,7 @@ enum st_type { ST_STRING, ST_INTEGER, ST_BOOLEAN, ST_OBJECT, ST_ARRAY };
 struct st_call {
     struct st_app *app;
     struct st_dataset *ds;
+    const char *identifier;
     const char *method;
     const char *path; /* below /api/v1 */
     js *query;        /* object of strings */
@@ -438,7 +440,7 @@ struct st_config {
     uint16_t port;
     uint32_t leads;
     uint64_t seed;
-    int64_t latency_ms, search_delay_ms, rate, expires_in;
+    int64_t latency_ms, search_delay_ms, delete_lag_ms, rate, expires_in;
     int64_t skip_cap; /* leads; -1 = the service's own */
     int64_t other_skip_cap;
     char client_id[104], client_secret[104], connection[104];
