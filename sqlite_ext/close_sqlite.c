@@ -89,6 +89,8 @@ load(sqlite3 *db, bool readonly, char **error)
         rc = sq_info_register(state);
     if (rc == SQLITE_OK)
         rc = sq_tables_register(state);
+    if (rc == SQLITE_OK)
+        rc = sq_outbox_register(state);
     sq_state_unref(state);
     if (rc != SQLITE_OK) {
         *error = sqlite3_mprintf("close: cannot register: %s",

@@ -114,4 +114,13 @@ void sq_binds_free(sq_binds *b);
     "(SELECT ...) WHERE id IN (SELECT ...)"
 int sq_update(sqlite3_vtab *vtab, int argc, sqlite3_value **argv, sqlite3_int64 *rowid);
 
+/* ---- sq_outbox.c ------------------------------------------------------------------------ */
+int sq_outbox_register(sq_state *state);
+bool sq_outbox_exists(sqlite3 *db);
+void sq_outbox_missing(clo_err *err);
+
+/* ---- sq_drain.c ------------------------------------------------------------------------- */
+/* Sends at most `max` rows; returns how many came to an end (done, failed, uncertain). */
+sqlite3_int64 sq_outbox_drain(sq_state *state, sqlite3_int64 max, clo_err *err);
+
 #endif

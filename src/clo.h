@@ -589,4 +589,99 @@ clo_table *clo_table_extend(const clo_table *base, const clo_column *extra, size
                             clo_err *err) CLO_MUST_USE;
 void clo_table_free(clo_table *table); /* only dynamic ones; NULL is fine */
 
+/* ------------------------------------------------------------------------------------------
+ * Outbox (outbox.c, fate.c): calls kept in a table of the host and sent later
+ *
+ * The table, its transactions and who may see which row are the host's. The core checks what goes
+ * in, finds out what became of a call whose answer was lost, and decides what happens next.
+ * ---------------------------------------------------------------------------------------- */
+
+#define CLO_OUTBOX_LEASE_MS 60000 /* at most, on top of the time limit of a call */
+
+typedef enum clo_box { /* clo_box_name gives the word in column `state` */
+    CLO_BOX_PENDING,
+    CLO_BOX_SENDING,   /* claimed; without a living worker its fate is unknown and is looked up */
+    CLO_BOX_DONE,
+    CLO_BOX_FAILED,    /* certain: not carried out */
+    CLO_BOX_UNCERTAIN, /* only a person can tell */
+    CLO_BOX_CANCELLED
+} clo_box;
+const char *clo_box_name(clo_box state); /* static */
+
+/* Checks a call that is to be sent later as a direct call is checked: tool, arguments, and what the
+ * settings forbid. A tool that only reads is refused. *key (may be NULL) is the lead_id of the
+ * parameters, or NULL; caller frees with clo_free. `params` may be NULL. */
+clo_status clo_outbox_check(const clo_client *client, const char *tool, const char *params, size_t len,
+                            char **key, clo_err *err) CLO_MUST_USE;
+
+/* Options of close_enqueue: {"not_before", "ordering_key", "reference"}. */
+typedef struct clo_outbox_options {
+    char not_before[32];       /* canonical UTC time, "" when not given */
+    char *ordering_key;        /* NULL: not given; "": given as null, no order */
+    char *reference;           /* NULL: not given */
+} clo_outbox_options;
+/* `json` NULL: all "not given". Free with clo_outbox_options_free, also after an error. */
+clo_status clo_outbox_options_read(const char *json, size_t len, clo_outbox_options *out,
+                                   clo_err *err) CLO_MUST_USE;
+void clo_outbox_options_free(clo_outbox_options *o);
+
+/* Refuses to drain: settings that are missing, or the read-only switch. */
+clo_status clo_outbox_ready(const clo_client *client, clo_err *err) CLO_MUST_USE;
+/* Now, and a moment relative to it, as canonical UTC text; the same text as microseconds. */
+void clo_outbox_time(int64_t offset_ms, char out[32]);
+bool clo_outbox_time_us(const char *text, int64_t *us);
+/* How long a worker owns a row that it has claimed. A call may only begin to leave while
+ * clo_outbox_may_send holds, so it has ended, or timed out, before the lease does. */
+int64_t clo_outbox_lease_ms(const clo_client *client);
+bool clo_outbox_may_send(const clo_client *client, int64_t lease_until_us);
+
+/* What happens to a row next. */
+typedef struct clo_outbox_next {
+    clo_box state;
+    int64_t wait_ms;  /* PENDING: until it is due; SENDING: until its fate is asked for */
+    bool uncounted;   /* the attempt does not count: the row was not at fault */
+    bool stop;        /* take no further rows now: they would meet the same */
+    bool report;      /* ... and the caller has to know, a person must act */
+} clo_outbox_next;
+/* After a call ended with `err`; `attempts` counts this one. */
+void clo_outbox_after_call(const clo_client *client, const char *tool, const char *params, size_t len,
+                           const clo_err *err, int attempts, clo_outbox_next *out);
+/* What a finished call says besides its result: execution id ("" if none), and the id of the object
+ * that a create made (NULL if none). Borrowed from the call. */
+const char *clo_outbox_execution_id(const clo_call *call);
+const char *clo_outbox_object_id(const clo_call *call);
+
+/* The fate of a call that was sent and not answered: looks for its effect at the service. */
+typedef struct clo_fate clo_fate;
+typedef enum clo_fate_verdict {
+    CLO_FATE_FOUND,  /* it was carried out */
+    CLO_FATE_ABSENT, /* it was not, or repeating it changes nothing: send it (again) */
+    CLO_FATE_UNKNOWN
+} clo_fate_verdict;
+/* `sent_us`: when it was last sent. Sends nothing before the first step. */
+clo_fate *clo_fate_new(clo_client *client, const char *tool, const char *params, size_t len, int64_t sent_us,
+                       clo_err *err) CLO_MUST_USE;
+/* AGAIN, DONE or ERROR. Blocks at most wait_ms. */
+clo_status clo_fate_step(clo_fate *f, int wait_ms, clo_err *err) CLO_MUST_USE;
+/* After DONE: ids of objects that may be the effect, NULL beyond the last. The host drops those
+ * that are the effect of another row, then asks for the verdict. */
+const char *clo_fate_candidate(const clo_fate *f, size_t i);
+void clo_fate_drop(clo_fate *f, size_t i);
+/* FOUND: *id is the object (NULL when there is none to name). `err` (UNCERTAIN) gets the reason of
+ * UNKNOWN. */
+clo_fate_verdict clo_fate_judge(const clo_fate *f, const char **id, clo_err *err);
+void clo_fate_free(clo_fate *f); /* NULL is fine */
+/* After a step failed: SENDING (ask again later) or UNCERTAIN. */
+void clo_outbox_after_fate(const clo_err *err, int64_t sent_us, clo_outbox_next *out);
+/* After ABSENT. */
+void clo_outbox_after_absent(const clo_client *client, int attempts, clo_outbox_next *out);
+
+/* Debug builds only: the environment variable CLO_TEST_CRASH=label kills the process at that step,
+ * as kill -9 would. */
+#ifdef CLO_DEBUG
+void clo_test_crash(const char *label);
+#else
+#define clo_test_crash(label) ((void)0)
+#endif
+
 #endif
