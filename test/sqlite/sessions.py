@@ -187,16 +187,6 @@ def test_ctrl_c_in_a_trigger_and_in_insert(b):
         b.expect_in("alive", process.finish("SELECT 'alive' WHERE close_me_get() IS NOT NULL;"))
 
 
-def test_threads(b):
-    binary = os.path.join(b.folder, "threads")
-    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "threads.c")
-    subprocess.run([os.environ.get("CC", "cc"), "-std=c11", "-D_GNU_SOURCE", "-g", "-Wall", "-Wextra",
-                    "-o", binary, source, "-lsqlite3", "-lpthread"], check=True)
-    done = subprocess.run([binary, b.library(), str(bench.LEADS)], env=b.program_environment(),
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    b.expect((done.returncode, done.stdout.strip()), (0, "ok"))
-
-
 def test_close_tools(b):
     with b.shell() as s:
         b.expect(s.value("SELECT count(DISTINCT tool) FROM close_tools"), 103)
@@ -237,3 +227,25 @@ def test_an_account_and_its_link(b):
         b.expect_match("https?://", s.value("SELECT close_authorization_link()"))
         b.expect(s.value("SELECT close_request('GET', '/api/v1/me/') ->> 'id'"),
                  s.value("SELECT id FROM close_me"))
+
+
+def program(b, name, *arguments):
+    """Builds and runs a C program of this folder; it prints ok and a count, or what is wrong."""
+    binary = os.path.join(b.folder, name)
+    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), name + ".c")
+    subprocess.run([os.environ.get("CC", "cc"), "-std=c11", "-D_GNU_SOURCE", "-g", "-Wall", "-Wextra",
+                    "-Werror", "-o", binary, source, "-lsqlite3", "-lpthread"], check=True)
+    done = subprocess.run([binary, b.library(), *arguments], env=b.program_environment(),
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    b.expect_match("^ok", done.stdout.strip())
+    b.expect(done.returncode, 0, done.stdout)
+    return done.stdout
+
+
+def test_threads(b):
+    program(b, "threads", str(bench.LEADS))
+
+
+def test_every_allocation_of_sqlite_may_fail(b):
+    tried = int(program(b, "faults", "3").split()[1])
+    b.expect(tried > 500, True, f"only {tried} failures were tried")
