@@ -51,6 +51,11 @@ JOINS = [
     ("close_calls", "user_id", "close_users", "id"),
 ]
 
+# Members that the service only gives in single answers, so that rows by id and rows by list differ.
+SINGLE_ONLY = {("close_sequences", "subscription_counts_by_status"),
+               ("close_smart_views", "used_recently")}
+EVENTS_AT_ONCE = 8  # events that share an instant: a page must hold them all
+
 
 class Query:
     """A generated query; `ordered` tells how its rows are compared."""
@@ -63,10 +68,13 @@ class Query:
 class Generator:
     """Makes queries; the values in conditions come from the data, so that they hit."""
 
-    def __init__(self, seed, copy, tables):
+    def __init__(self, seed, copy, tables, page_size=0):
         self.random = random.Random(seed)
         self.copy = copy
-        self.tables = tables
+        self.tables = {table: [c for c in columns if (table, c.name) not in SINGLE_ONLY]
+                       for table, columns in tables.items()}
+        self.choices = [table for table in TABLES
+                        if table != "close_events" or not 0 < page_size < EVENTS_AT_ONCE]
         self.samples = {}
 
     def query(self):
@@ -77,7 +85,7 @@ class Generator:
     # --- shapes -------------------------------------------------------------------------------
 
     def _plain(self):
-        table = self.random.choice(TABLES)
+        table = self.random.choice(self.choices)
         columns = self._some(table, 1, 6)
         if self.random.random() < 0.06:
             columns = [column.name for column in self._columns(table)]
@@ -122,8 +130,9 @@ class Generator:
         return Query(f"SELECT {shown} FROM {left} x {word} {right} y ON {on}{where}", False)
 
     def _aggregate(self):
-        table = self.random.choice(TABLES)
-        column = self._q(self.random.choice(self._some(table, 1, 3)))
+        table = self.random.choice(self.choices)
+        # JSON is compared by value; as text it is spelt as the service spells it, which orders differently.
+        column = self._q(self.random.choice(self._scalars(table)))
         shape = self.random.randrange(4)
         where = self._where(table)
         if shape == 0:
@@ -152,8 +161,8 @@ class Generator:
         return Query(f"SELECT count(*) FROM ({inner.sql})", False)
 
     def _union(self):
-        table = self.random.choice(TABLES)
-        column = self._q(self.random.choice(self._some(table, 1, 1)))
+        table = self.random.choice(self.choices)
+        column = self._q(self.random.choice(self._scalars(table)))
         word = self.random.choice(("UNION", "UNION ALL", "EXCEPT", "INTERSECT"))
         return Query(f"SELECT {column} FROM {table}{self._where(table)} {word} "
                      f"SELECT {column} FROM {table}{self._where(table)}", False)
@@ -168,6 +177,9 @@ class Generator:
         count = min(len(names), self.random.randint(low, high))
         chosen = self.random.sample(names, count)
         return chosen if "id" in chosen or self.random.random() < 0.5 else ["id"] + chosen
+
+    def _scalars(self, table):
+        return [c.name for c in self._columns(table) if c.kind not in ("json", "custom")]
 
     def _sortable(self, table):
         return [column.name for column in self._columns(table)
@@ -309,7 +321,7 @@ def main():
                     ("cache_ttl_ms", "0")]
         shell = host.session(server, NoCase, {}, settings, folder, "property")
         copy = oracle.Oracle(server)
-        generator = Generator(options.seed, copy, copy.tables)
+        generator = Generator(options.seed, copy, copy.tables, options.page_size)
         check = Check(options, server, shell, copy)
         for number in range(options.count):
             query = generator.query()
