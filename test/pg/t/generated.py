@@ -13,7 +13,8 @@ COUNT = {True: 3000, False: 300}
 
 
 # Fields that the service gives for a single object and leaves out of its list: a copy of the list lacks them.
-ONLY_BY_ID = {("close_smart_views", "used_recently")}
+ONLY_BY_ID = {("close_smart_views", "used_recently"),
+              ("close_sequences", "subscription_counts_by_status")}
 
 
 class Generator(queries.Generator):
