@@ -73,8 +73,8 @@ put_query(const clo_walk *w, const char *sort, clo_json *params)
         clo_buf_add(&b, user->text, user->len);
     if (bounded) {
         clo_time_format(w->key.bound, minute);
-        clo_buf_fmt(&b, "%s%s >= \"%.16s\"", b.len > 0 ? " " : "", w->scan->table->key_column,
-                    minute);
+        clo_buf_fmt(&b, "%s%s %s \"%.16s\"", b.len > 0 ? " " : "", w->scan->table->key_column,
+                    w->key.falling ? "<=" : ">=", minute);
     }
     if (sort != NULL)
         clo_buf_fmt(&b, "%ssort:%s", b.len > 0 ? " " : "", sort);

@@ -5,8 +5,8 @@
  * key: "rows whose date is not before the last one read". A walk then consists of segments, each a
  * list of its own:
  *
- *   leads              sort:date_created, then date_created >= "minute of the last row". The language
- *                      of `query` knows minutes, so the last minute is read twice.
+ *   leads              sort:date_created, then date_created >= "minute of the last row"; newest first
+ *                      the other way round. `query` knows minutes, so the last one is read twice.
  *   custom activities  newest first; date_created__lte = date of the last row
  *   events             newest 50 only; date_updated__lte = oldest date seen
  *
@@ -100,9 +100,8 @@ check_ascending(clo_walk *w, const clo_json *row, bool fresh, int64_t k, int64_t
                 clo_err *err)
 {
     const clo_table *t = w->scan->table;
-    int64_t minute = 60000000;
 
-    if (w->key.bounded && k < w->key.bound - (w->key.bound % minute + minute) % minute)
+    if (w->key.bounded && k < w->key.bound)
         return clo_err_set(err, CLO_E_PROTO,
                            "%s row %s: the service ignored the bound on %s that continues the list "
                            "after %zu rows",
@@ -124,11 +123,12 @@ check_descending(clo_walk *w, const clo_json *row, bool fresh, int64_t k, clo_er
 {
     const clo_table *t = w->scan->table;
 
-    if (w->key.bounded && k > w->key.bound)
+    /* "<= minute" may mean its first instant or all of it */
+    if (w->key.bounded && k > w->key.bound + (w->key.falling ? CLO_QUERY_MINUTE : 0))
         return clo_err_set(err, CLO_E_PROTO,
-                           "%s row %s: the service ignored %s, which continues the list after %zu "
-                           "rows",
-                           t->name, row_id(row), t->key_param, w->seen.n);
+                           "%s row %s: the service ignored the bound on %s that continues the list "
+                           "after %zu rows",
+                           t->name, row_id(row), t->key_column, w->seen.n);
     if (fresh && w->key.known && k > w->key.last)
         w->key.broken = true;
     if (!w->key.known || k < w->key.last)
@@ -148,7 +148,7 @@ clo_walk_check_key(clo_walk *w, const clo_json *row, bool fresh, int64_t *prev, 
     if (!clo_key_of(&t->columns[clo_table_column(t, t->key_column)], row, &k))
         return clo_err_set(err, CLO_E_PROTO, "%s row %s: no %s, by which the list is continued",
                            t->name, row_id(row), t->key_column);
-    if (t->keyset == CLO_KEY_LEAD_QUERY)
+    if (t->keyset == CLO_KEY_LEAD_QUERY && !w->key.falling)
         return check_ascending(w, row, fresh, k.i, prev, err);
     return check_descending(w, row, fresh, k.i, err);
 }
@@ -198,27 +198,34 @@ own_order(const clo_walk *w)
     return user != NULL && !clo_query_extends(user->text, user->len);
 }
 
+/* The minute that holds the last row, as a bound: its start, or for newest first its end. */
+static int64_t
+minute_bound(const clo_walk *w)
+{
+    int64_t past = (w->key.last % CLO_QUERY_MINUTE + CLO_QUERY_MINUTE) % CLO_QUERY_MINUTE;
+
+    return w->key.last - past + (w->key.falling ? CLO_QUERY_MINUTE : 0);
+}
+
 static clo_status
 continue_leads(clo_walk *w, clo_err *err)
 {
-    const clo_plan *plan = w->scan->plan;
-    const clo_table *t = w->scan->table;
-    int64_t minute = 60000000, bound;
+    int64_t bound;
 
     if (own_order(w))
         return stuck(w,
                      " (and this search text cannot be continued: it has its own sort: or "
                      "slice:, or unbalanced parentheses)",
                      err);
-    if (plan->order >= 0 &&
-        (plan->order_desc || strcmp(t->orders[plan->order].column, t->key_column) != 0))
+    if (w->scan->plan->order >= 0 && !w->key.sorted)
         return stuck(w, " in this order", err);
     if (!w->key.sorted) {
         w->key.sorted = true;
         return CLO_OK;
     }
-    bound = w->key.last - (w->key.last % minute + minute) % minute;
-    if (!w->key.known || (w->key.bounded && bound <= w->key.bound))
+    bound = minute_bound(w);
+    if (!w->key.known ||
+        (w->key.bounded && (w->key.falling ? bound >= w->key.bound : bound <= w->key.bound)))
         return stuck(w, ", and more rows than that share one minute of date_created", err);
     w->key.bounded = true;
     w->key.bound = bound;

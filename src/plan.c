@@ -352,12 +352,12 @@ single_list(const clo_plan *plan)
     return !has_list(plan) && !clo_plan_walks_parent(plan) && clo_plan_each(plan) <= 1;
 }
 
-/* Past the service's cap a list of leads goes on by its key, oldest first. In any other order it would
- * end there with an error, so it is asked for only when a LIMIT keeps it short; else the host sorts. */
+/* Past the service's cap a list of leads goes on by its key. In any other order it would end there with
+ * an error, so it is asked for only when a LIMIT keeps it short; else the host sorts. */
 static bool
-order_may_end_early(const clo_table *t, const clo_order *o, bool desc, bool limited)
+order_may_end_early(const clo_table *t, const clo_order *o, bool limited)
 {
-    bool by_key = t->key_column != NULL && strcmp(o->column, t->key_column) == 0 && !desc;
+    bool by_key = t->key_column != NULL && strcmp(o->column, t->key_column) == 0;
 
     return t->keyset == CLO_KEY_LEAD_QUERY && !by_key && !limited;
 }
@@ -377,7 +377,7 @@ choose_order(const clo_question *q, clo_plan *plan, bool limited)
             continue;
         if ((o->flags & CLO_F_WITH_LEAD) && !one_lead(q))
             continue;
-        if (order_may_end_early(t, o, q->sorts[0].desc, limited))
+        if (order_may_end_early(t, o, limited))
             continue;
         /* The text of a user's query is not known yet and may hold a sort of its own. */
         if (strncmp(value, "sort:", 5) == 0 && clo_plan_binds(plan, "query"))

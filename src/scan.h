@@ -175,6 +175,7 @@ typedef struct clo_walk {
 
     struct {
         bool sorted;  /* leads are asked for in the order of the key */
+        bool falling; /* ... the newest first */
         bool bounded; /* this segment starts at `bound` */
         bool known;   /* `last` is set */
         bool broken;  /* rows did not come newest first, so stepping back would lose some */
@@ -188,6 +189,8 @@ clo_json *clo_walk_params(const clo_walk *w, int64_t skip, int limit, clo_err *e
 bool clo_tool_takes(const clo_tool *tool, const char *param);
 /* The user's own search text among the conditions, or NULL. */
 const clo_value *clo_walk_query(const clo_walk *w);
+/* Times in a search text are minutes. */
+#define CLO_QUERY_MINUTE ((int64_t)60000000)
 /* A search text that can be put in parentheses and sorted: balanced, and no sort: or slice: inside. */
 bool clo_query_extends(const char *text, size_t len);
 

@@ -69,10 +69,11 @@ clo_walk_new(clo_scan *scan, clo_err *err)
     w->want = w->total = -1;
     w->cap = scan->table->skip_max > 0 ? scan->table->skip_max : -1;
     w->ramp = 1;
-    if (scan->plan->order >= 0 && scan->table->keyset == CLO_KEY_LEAD_QUERY)
+    if (scan->plan->order >= 0 && scan->table->keyset == CLO_KEY_LEAD_QUERY) {
         w->key.sorted =
-            !scan->plan->order_desc &&
             strcmp(scan->table->orders[scan->plan->order].column, scan->table->key_column) == 0;
+        w->key.falling = w->key.sorted && scan->plan->order_desc;
+    }
     return w;
 }
 

@@ -175,9 +175,13 @@ fk_select(const fk *f, const char *tool, const char *p, fk_row *out)
         desc = v[0] == '-';
         asc = !desc;
     }
+    desc = desc || strstr(q, "sort:-date_created") != NULL;
     b = strstr(q, "date_created >= \"");
     if (b != NULL)
         from = fk_seconds(b + 17);
+    b = strstr(q, "date_created <= \"");
+    if (b != NULL)
+        to = fk_seconds(b + 17);
     if (fk_param(p, "date_created__lte", v, sizeof v) ||
         fk_param(p, "date_updated__lte", v, sizeof v))
         to = fk_seconds(v);

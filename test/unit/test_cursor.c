@@ -559,6 +559,28 @@ keyset_of_leads(void **state)
 }
 
 static void
+keyset_in_order(void **state)
+{
+    (void)state;
+    for (int desc = 0; desc < 2; desc++) {
+        scan *s = begin(1500, 20);
+        ask a = all_of("close_leads");
+
+        s->f->skip_cap = 400;
+        a.sorted = true;
+        a.sort = (clo_sort){clo_table_column(clo_table_find("close_leads"), "date_created"), desc};
+        run(s, &a);
+        expect_rows(s, 1500);
+        for (int i = 0; i < 1500; i++)
+            assert_int_equal(atoi(s->ids[i] + 4), desc ? 1499 - i : i);
+        s->f->ignore_bound = true;
+        run(s, &a);
+        expect_error(s, CLO_E_PROTO, "ignored the bound");
+        end(s);
+    }
+}
+
+static void
 keyset_of_a_search(void **state)
 {
     scan *s = begin(1500, 20);
@@ -891,6 +913,7 @@ main(void)
         cmocka_unit_test(counting),
         cmocka_unit_test(order),
         cmocka_unit_test(keyset_of_leads),
+        cmocka_unit_test(keyset_in_order),
         cmocka_unit_test(keyset_of_a_search),
         cmocka_unit_test(keyset_checks_what_it_is_told),
         cmocka_unit_test(cap_without_a_key),

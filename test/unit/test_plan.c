@@ -155,6 +155,11 @@ static const struct {
      "close_opportunities_list lead_id=any($1) _fields=id,lead_id"},
     {"close_leads order:date_created limit",
      "close_leads_list _order_by=sort:date_created _limit=$1 _fields=id,date_created"},
+    {"close_leads order:-date_created", "close_leads_list _order_by=sort:-date_created "
+                                        "_fields=id,date_created"},
+    {"close_leads order:date_updated", "close_leads_list _fields=id"},
+    {"close_leads order:date_updated limit",
+     "close_leads_list _order_by=sort:date_updated _limit=$1 _fields=id,date_updated"},
     {"close_leads query= order:date_created limit", "close_leads_list query=$1 _fields=id"},
     {"close_leads limit offset", "close_leads_list _limit=$1 _skip=$2 _fields=id"},
     {"close_leads limit partial", "close_leads_list _fields=id"},
