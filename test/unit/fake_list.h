@@ -46,6 +46,8 @@ typedef struct fk {
     int short_at;              /* that call is answered with five rows, and more are claimed */
     int fail_at;               /* that call is answered 400 */
     const char *fail_words;
+    const char *canned; /* `data` of every list */
+    const char *proxy;  /* body of every proxy call; NULL: there is no proxy */
     /* what it saw */
     int n_calls, port;
     char *calls[FK_CALLS];
@@ -318,6 +320,14 @@ fk_answer(fk *f, const char *request, fk_out *o)
         fk_put(o, "{\"access_token\":\"tok-unit\",\"expires_in\":3600}");
         return 200;
     }
+    if (strstr(request, "/proxy/") != NULL && f->proxy != NULL) {
+        fk_put(o, "%s", f->proxy);
+        return 200;
+    }
+    if (strstr(request, "/proxy/") != NULL) {
+        fk_put(o, "{\"code\":\"TOOL_PROXY_DISABLED\",\"detail\":\"the proxy is off\"}");
+        return 403;
+    }
     (void)fk_param(body != NULL ? body : "", "tool_name", tool, sizeof tool);
     if (params == NULL)
         params = "{}";
@@ -328,6 +338,10 @@ fk_answer(fk *f, const char *request, fk_out *o)
         f->calls[f->n_calls - 1] = text;
     }
     fk_move(f);
+    if (f->canned != NULL) {
+        fk_put(o, "{\"data\":%s,\"execution_id\":\"9\"}", f->canned);
+        return 200;
+    }
     return strstr(tool, "_get") != NULL ? fk_get(f, params, o) : fk_list(f, tool, params, o);
 }
 
