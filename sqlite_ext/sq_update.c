@@ -21,6 +21,9 @@
  *      OR ABORT, FAIL, ROLLBACK   act on the local transaction as SQLite documents. What was sent
  *                  stays sent.
  *
+ * INSERT ... RETURNING shows the values of the statement, not those of the service, for SQLite computes
+ * it from the former; close_last_id() has the new id.
+ *
  * Errors in the values of a row are SQLITE_CONSTRAINT, as for an ordinary table.
  */
 #include "sq.h"
@@ -118,7 +121,7 @@ sq_update(sqlite3_vtab *vtab, int argc, sqlite3_value **argv, sqlite3_int64 *row
     clo_status st;
     int rc;
 
-    *rowid = 0; /* there is none */
+    *rowid = sqlite3_last_insert_rowid(t->state->db); /* there is none: leave the user's alone */
     clo_err_clear(&err);
     st = read_change(&ch, t->table, argc, argv, &err);
     if (st == CLO_OK)

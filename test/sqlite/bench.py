@@ -88,6 +88,10 @@ class Bench:
     def library(self):
         return os.path.join(os.path.abspath(self.build), "sqlite", "close")
 
+    @staticmethod
+    def sqlite_version():
+        return shells.sqlite_version()
+
     # --- the service --------------------------------------------------------------------------
 
     def calls(self):

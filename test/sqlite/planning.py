@@ -108,6 +108,28 @@ def test_left_join_keeps_rows_without_partner(b):
         b.expect(rows, [["lead_none", None]])
 
 
+def test_outer_joins_and_alternatives_are_those_of_a_plain_table(b):
+    with b.shell() as s:
+        s.rows("CREATE TEMP TABLE plain AS SELECT id, name, status_id FROM close_leads;"
+               "\nCREATE TEMP TABLE k(id, v); INSERT INTO k SELECT id, 'k' FROM plain LIMIT 3;"
+               "\nINSERT INTO k VALUES ('none', 'z'), (NULL, 'n');")
+        forms = ["SELECT l.name, k.v FROM {0} l JOIN k ON k.id = l.id ORDER BY 1, 2",
+                 "SELECT l.name, k.v FROM k LEFT JOIN {0} l ON k.id = l.id AND l.name > 'B' ORDER BY 1, 2",
+                 "SELECT id FROM {0} WHERE id IN (SELECT id FROM k) OR name LIKE 'A%' ORDER BY 1",
+                 "SELECT id FROM {0} WHERE id = (SELECT min(id) FROM k) OR id = (SELECT max(id) FROM plain)"
+                 " OR id = (SELECT min(id) FROM k) ORDER BY 1",
+                 "SELECT a.id FROM {0} a, {0} b WHERE a.id = b.id AND b.id IN (SELECT id FROM k)"
+                 " ORDER BY 1",
+                 "SELECT count(*) FROM {0} a WHERE EXISTS (SELECT 1 FROM {0} b WHERE b.id = a.id"
+                 " AND b.name = a.name)"]
+        if b.sqlite_version() >= (3, 39):
+            forms += ["SELECT l.name, k.v FROM {0} l RIGHT JOIN k ON k.id = l.id ORDER BY 1, 2",
+                      "SELECT l.name, k.v FROM {0} l FULL JOIN k ON k.id = l.id ORDER BY 1, 2",
+                      "SELECT l.name, k.v FROM k FULL JOIN {0} l ON k.id = l.id ORDER BY 1, 2"]
+        for form in forms:
+            b.expect(s.rows(form.format("close_leads")), s.rows(form.format("plain")), form)
+
+
 def test_parameter_columns_are_hidden_arguments(b):
     with b.shell() as s:
         b.expect("query" in s.run("SELECT * FROM close_leads LIMIT 1").output, False)

@@ -125,6 +125,19 @@ def test_files_with_stored_tables(b):
     os.remove(path)
 
 
+def test_databases_in_another_encoding(b):
+    with b.shell() as s:
+        s.rows("PRAGMA encoding = 'UTF-16';\nCREATE TABLE t(x); INSERT INTO t VALUES ('Acme'), ('Bolt');")
+        plain = s.column("SELECT id FROM close_leads WHERE query = 'Acme' ORDER BY 1")
+        b.expect(len(plain) > 1, True)
+        b.expect(s.column("SELECT id FROM close_leads WHERE query = (SELECT x FROM t) ORDER BY 1"), plain)
+        b.expect(s.value("SELECT count(*) FROM close_leads WHERE id IN"
+                         " (SELECT id FROM close_leads LIMIT 3)"), 3)
+        b.expect(s.value("SELECT close_note_create(id, 'grüße ☃ 𝄞') ->> 'note' FROM close_leads LIMIT 1"),
+                 "grüße ☃ 𝄞")
+        b.expect(s.value("SELECT note FROM close_notes WHERE id = close_last_id()"), "grüße ☃ 𝄞")
+
+
 def test_two_connections_in_one_shell(b):
     with b.shell() as s:
         s.rows("SELECT close_config('page_size', 11)")

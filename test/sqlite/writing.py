@@ -43,6 +43,14 @@ def test_delete_and_insert(b):
         b.expect(s.value("SELECT changes()"), 1)
 
 
+def test_insert_leaves_the_last_rowid_alone(b):
+    with b.shell() as s:
+        s.rows("CREATE TABLE t(x INTEGER PRIMARY KEY); INSERT INTO t VALUES (42);")
+        s.rows("INSERT INTO close_leads(name) VALUES ('x')")
+        b.expect(s.value("SELECT last_insert_rowid()"), 42)
+        b.expect(s.value("SELECT name FROM close_leads WHERE id = close_last_id()"), "x")
+
+
 def test_what_a_tool_cannot_set_is_refused_by_name(b):
     with b.shell() as s:
         note, _, _ = lead_with_note(s)
