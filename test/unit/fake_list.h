@@ -11,6 +11,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -425,8 +426,9 @@ fk_main(void *arg)
             if (p[i].fd >= 0 && p[i].revents)
                 fk_read(f, i);
         if (p[FK_CONNS].revents) {
-            int fd = accept(f->listener, NULL, NULL), i = 0;
+            int fd = accept(f->listener, NULL, NULL), i = 0, on = 1;
 
+            (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
             while (i < FK_CONNS && f->conns[i].fd >= 0)
                 i++;
             if (fd >= 0 && i < FK_CONNS)

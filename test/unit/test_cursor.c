@@ -777,6 +777,51 @@ abandoned_at_any_time(void **state)
     }
 }
 
+/* A scan with conditions, two lists, echo and several pages: rows or a clean "out of memory". */
+static bool
+whole_scan(void *arg)
+{
+    scan *s = arg;
+    clo_value queries[2] = {txt("a"), txt("b")};
+    clo_qual qual = {clo_table_column(clo_table_find("close_leads"), "query"), CLO_OP_IN, true};
+    clo_bind bind = {queries, 2};
+    clo_question q = {0};
+    clo_plan plan;
+    clo_cursor *cur;
+    clo_status st = CLO_ERROR;
+    int rows = 0;
+
+    q.table = clo_table_find("close_leads");
+    q.quals = &qual;
+    q.n_quals = 1;
+    clo_colset_add(&q.needed, 0);
+    clo_colset_add(&q.needed, qual.column);
+    must(clo_plan_make(s->client, &q, &plan, &s->err), &s->err);
+    cur = clo_cursor_open(s->client, &plan, &bind, -1, 0, &s->err);
+    if (cur != NULL)
+        while ((st = clo_cursor_step(cur, 500, &s->err)) == CLO_ROW || st == CLO_AGAIN)
+            rows += st == CLO_ROW;
+    clo_cursor_free(cur);
+    if (st == CLO_DONE)
+        assert_int_equal(rows, 30);
+    else
+        assert_int_equal(s->err.code, CLO_E_NOMEM);
+    return st == CLO_DONE;
+}
+
+static void
+without_memory(void **state)
+{
+    scan *s = begin(30, 1);
+
+    (void)state;
+    set(s, "page_size", "9");
+    set(s, "retries", "0");
+    assert_true(whole_scan(s)); /* token, connection and log are made once */
+    oom_loop(whole_scan, s);
+    end(s);
+}
+
 /* ---- pure parts ----------------------------------------------------------------------------- */
 
 static void
@@ -923,6 +968,7 @@ main(void)
         cmocka_unit_test(the_same_read_once),
         cmocka_unit_test(too_many_rows),
         cmocka_unit_test(abandoned_at_any_time),
+        cmocka_unit_test(without_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, no_blocks_left);
