@@ -25,7 +25,27 @@ SQLITE_EXTENSION_INIT1
 #define SQ_INIT
 #include "sq.h"
 
+#include <pthread.h>
 #include <string.h>
+
+/* SQLite's routines are reached through one pointer per process, sqlite3_api. Connections of several
+ * threads may load us at once, and a process may hold two copies of SQLite: the first copy keeps the
+ * pointer, the other is told, instead of both calling each other's functions from then on. */
+static bool
+take_api(const sqlite3_api_routines *api, char **error)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    bool ours;
+
+    pthread_mutex_lock(&lock);
+    if (sqlite3_api == NULL)
+        SQLITE_EXTENSION_INIT2(api);
+    ours = sqlite3_api == api;
+    pthread_mutex_unlock(&lock);
+    if (!ours)
+        *error = api->mprintf("close: loaded already by another copy of SQLite in this process");
+    return ours;
+}
 
 sq_state *
 sq_state_ref(sq_state *state)
@@ -104,13 +124,11 @@ load(sqlite3 *db, bool readonly, char **error)
 __attribute__((visibility("default"))) int
 sqlite3_close_init(sqlite3 *db, char **error, const sqlite3_api_routines *api)
 {
-    SQLITE_EXTENSION_INIT2(api);
-    return load(db, false, error);
+    return take_api(api, error) ? load(db, false, error) : SQLITE_ERROR;
 }
 
 __attribute__((visibility("default"))) int
 sqlite3_closereadonly_init(sqlite3 *db, char **error, const sqlite3_api_routines *api)
 {
-    SQLITE_EXTENSION_INIT2(api);
-    return load(db, true, error);
+    return take_api(api, error) ? load(db, true, error) : SQLITE_ERROR;
 }
