@@ -109,9 +109,8 @@ void sq_binds_free(sq_binds *b);
 /* ---- sq_update.c ------------------------------------------------------------------------ */
 /* Older SQLite reads and sets every column in UPDATE ... FROM, without a mark on unchanged ones. */
 #define SQ_UPDATE_FROM_HINT                                                                        \
-    "if this is UPDATE ... FROM, which this SQLite does not offer to such tables, write SET "      \
-    "column = "                                                                                    \
-    "(SELECT ...) WHERE id IN (SELECT ...)"
+    "if this is UPDATE ... FROM, which this SQLite does not offer to such tables, write "          \
+    "SET column = (SELECT ...) WHERE id IN (SELECT ...)"
 int sq_update(sqlite3_vtab *vtab, int argc, sqlite3_value **argv, sqlite3_int64 *rowid);
 
 /* ---- sq_outbox.c ------------------------------------------------------------------------ */
