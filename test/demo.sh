@@ -7,7 +7,6 @@ work=$(mktemp -d)
 server=
 cleanup() {
     [ -z "$server" ] || kill "$server" 2>/dev/null || true
-    [ ! -x "$work/pgstop" ] || "$work/pgstop" >/dev/null 2>&1 || true
     rm -rf "$work"
 }
 trap cleanup EXIT
@@ -45,10 +44,8 @@ sql "INSERT INTO visits SELECT id, 'Visited the plant' FROM close_leads LIMIT 1;
 sql "SELECT n.id, n.note FROM close_notes n JOIN visits v ON v.lead_id = n.lead_id WHERE n.note = 'Visited the plant';"
 sql "EXPLAIN QUERY PLAN SELECT id, name FROM close_leads WHERE query = 'Acme' LIMIT 3;"
 
-if [ -f test/demo_pg.sh ] && [ -f "$build/pg/close.so" ]; then
-    say "2. PostgreSQL: psql on a private cluster"
-    sh test/demo_pg.sh "$build" "$work"
-fi
+say "2. PostgreSQL: psql on a private cluster, removed afterwards"
+python3 test/demo_pg.py "$build"
 
 say "Your own data: set these four for a real Scalekit environment, then load the same library"
 cat <<'END'
