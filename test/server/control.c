@@ -222,6 +222,8 @@ mutate_insert(struct st_app *app, struct st_dataset *ds, enum st_tab t, int kind
     js *empty = json_object_new_object(), *in = js_ref(m, "object");
     int len = 43;
     const char *prefix = id_prefix(t, &len);
+    if (in && !js_str(in, "id"))
+        json_object_object_del(in, "id");
     js *o = st_base(&c, t, prefix, len, in ? in : empty);
     json_object_put(empty);
     if (t == T_ACTIVITY && kind >= 0)
@@ -311,8 +313,9 @@ mutate(struct st_app *app, js *in, struct st_reply *r)
         int kind, len;
         bool ok = op && (!strcmp(op, "insert") || !strcmp(op, "delete") || !strcmp(op, "update"));
         if (!ok || !table_of(js_str(m, "table"), &t, &kind) || !dataset_of(app, m) ||
-            (!strcmp(op, "insert") && !id_prefix(t, &len))) {
-            say(r, 400, "a mutation needs op (insert, delete, update) and a known table");
+            (!strcmp(op, "insert") && !id_prefix(t, &len)) ||
+            (js_ref(m, "object") && !js_is(js_ref(m, "object"), json_type_object))) {
+            say(r, 400, "a mutation needs op (insert, delete, update), a known table, an object");
             return;
         }
         if (js_int(m, "after_requests", 0) > 0)

@@ -38,7 +38,7 @@ struct parser {
     char *err;
     size_t errcap;
     bool failed, ignore_unknown;
-    int depth;
+    int depth, terms;
     char sort[200];
     unsigned slice, slices;
 };
@@ -205,6 +205,10 @@ parse_term(struct parser *q)
 {
     bool quoted;
     blanks(q);
+    if (++q->terms > 2000) { /* trees are walked by recursion */
+        fail(q, "too many terms at", q->p);
+        return node_new(N_ALL, NULL, NULL);
+    }
     if (*q->p == '(') {
         q->p++;
         if (++q->depth > 50) {

@@ -364,7 +364,7 @@ route(const char *path, char id[80])
         return NULL;
     const char *rest = path + best_len;
     size_t len = strlen(rest);
-    if (len && (rest[len - 1] != '/' || memchr(rest, '/', len - 1) || len > 79))
+    if (len && (len < 2 || rest[len - 1] != '/' || memchr(rest, '/', len - 1) || len > 79))
         return NULL;
     if (len) {
         memcpy(id, rest, len - 1);

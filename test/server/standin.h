@@ -57,7 +57,7 @@ void js_addb(js *o, const char *key, bool value);
 void js_addf(js *o, const char *key, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 js *js_new_str(const char *s);
 js *js_copy(js *o);
-js *js_parse(const char *s, size_t n); /* NULL when it is not exactly one JSON text */
+js *js_parse(const char *s, size_t n); /* NULL unless exactly one JSON text; s[n] must be 0 */
 bool js_is(js *o, enum json_type t);
 const char *js_text(js *o); /* borrowed, compact */
 

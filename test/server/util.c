@@ -175,16 +175,15 @@ js_copy(js *o)
     return out;
 }
 
+/* s[n] must be 0: the parser needs the terminator to know that a bare number has ended. */
 js *
 js_parse(const char *s, size_t n)
 {
-    if (n > INT32_MAX)
+    if (n >= INT32_MAX)
         return NULL;
     struct json_tokener *tok = json_tokener_new_ex(64);
     json_tokener_set_flags(tok, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
-    js *o = json_tokener_parse_ex(tok, s, (int)n);
-    if (json_tokener_get_error(tok) == json_tokener_continue && o == NULL)
-        o = json_tokener_parse_ex(tok, "", 1); /* a bare number ends only at the terminator */
+    js *o = json_tokener_parse_ex(tok, s, (int)n + 1);
     enum json_tokener_error e = json_tokener_get_error(tok);
     size_t used = json_tokener_get_parse_end(tok);
     json_tokener_free(tok);
