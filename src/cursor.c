@@ -337,8 +337,10 @@ size_walk(const clo_cursor *cur, clo_walk *w)
 {
     w->base = w->next_skip = cur->scan.base;
     w->want = cur->scan.want;
+    /* A count believes the service. Where it was given a condition, a whole page of rows is asked for
+     * along with the total, since one row may meet an ignored condition by chance. */
     if (cur->plan.access == CLO_BY_COUNT && !cur->by_hand)
-        w->want = 1;
+        w->want = cur->scan.n_conds > 0 && w->limit > 0 ? w->limit : 1;
     if (w->limit > 0 && w->want > 0 && w->want < w->limit)
         clo_walk_set_limit(w, (int)w->want);
 }
@@ -473,8 +475,8 @@ learn_total(clo_cursor *cur)
         cur->client->known_rows[i] = (double)cur->first->total;
 }
 
-/* Whether total_results answers the question: it is there, and the one row asked for along with it
- * meets the conditions. Otherwise the rows themselves are counted. */
+/* Whether total_results answers the question: it is there, and the rows asked for along with it
+ * meet the conditions. Otherwise the rows themselves are counted. */
 static clo_status
 count_step(clo_cursor *cur, clo_status st)
 {

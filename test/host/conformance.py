@@ -200,10 +200,7 @@ class Runner:
                 expected = []
             self._compare_rows(expected, outcome, word != "unordered")
         elif directive == "same-as":
-            rows = self.worker.oracle.query(text)
-            expected = [compare.row(values, "sqlite") for values in rows]
-            if name == "pg":
-                expected = [compare.row(values, "pg") for values in expected]
+            expected = [compare.row(values, name) for values in self.worker.oracle.query(text)]
             self._compare_rows(expected, outcome, word == "ordered")
         elif directive == "error":
             if word in ("", name):

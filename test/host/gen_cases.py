@@ -160,7 +160,7 @@ def argument_cases(tool):
 def table_case(table, columns):
     """The whole table, column by column, and as *."""
     shown = [c for c in columns if (table, c.name) not in facts.HIDDEN]
-    names = ", ".join(quoted(c.name) for c in columns)
+    names = ", ".join(quoted(c.name) for c in shown)
     text = f"\nname: {table} holds every object with every column\n"
     text += block("sql", f"SELECT {names} FROM {table};")
     text += block("same-as", f"SELECT {names} FROM {table}") + "calls: 1..2000\n"
@@ -187,7 +187,7 @@ def by_id_case(table, tool, columns):
     text += block("same-as", f"SELECT id, {second} FROM {table} WHERE id = '${{key}}'")
     text += block("calls", f"{tool.name} " + json.dumps({param: "${key}", **fields}))
     # A get tool answers with the whole object: all columns must come out as from the list.
-    names = ", ".join(quoted(c.name) for c in columns)
+    names = ", ".join(quoted(c.name) for c in columns if (table, c.name) not in facts.HIDDEN)
     # Some resources have members that only the single answer carries.
     if resource not in ("sequences", "users", "smart_views"):
         text += block("sql", f"SELECT {names} FROM {table} WHERE id = '${{key}}';")

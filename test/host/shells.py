@@ -228,7 +228,8 @@ class PsqlShell:
     def run(self, sql):
         self._session._marks += 1
         mark = f"--mark {self._session._marks}--"
-        self._session.send(f"{_terminated(sql)}\nSELECT '{mark}';\n")
+        # \\echo works in an aborted transaction too; psql flushes before it reads the next line.
+        self._session.send(f"{_terminated(sql)}\n\\echo {mark}\n")
         text = self._session.read_until(mark, HANG_SECONDS)
         stderr = self._session.new_errors()
         rows = [[None if item == NULL else item for item in record]
