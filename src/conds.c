@@ -26,6 +26,8 @@
 
 #define US_PER_SECOND ((int64_t)1000000)
 #define US_PER_DAY (86400 * US_PER_SECOND)
+#define FIRST_US (-62135596800 * US_PER_SECOND) /* year 1 */
+#define END_US (253402300800 * US_PER_SECOND)   /* year 10000 */
 
 /* ---- conversion ----------------------------------------------------------------------------- */
 
@@ -86,6 +88,24 @@ to_number(const clo_value *in, double *r)
     default:
         return false;
     }
+}
+
+/* Whether any row can have this text. Filters and keys hold ids and names of kinds, which are never empty
+ * (and the service reads an empty filter as "is null"). An id becomes part of an address, where a
+ * slash or a question mark would ask for something else than one object. */
+static bool
+possible(const clo_cond *c, const clo_value *v)
+{
+    if ((c->column->flags & CLO_C_PARAM) || v->type != CLO_T_TEXT)
+        return true;
+    if (v->len == 0 || strlen(v->text) != v->len)
+        return false;
+    if (!(c->column->flags & CLO_C_KEY))
+        return true;
+    for (size_t i = 0; i < v->len; i++)
+        if ((unsigned char)v->text[i] <= ' ' || strchr("/?#%\\", v->text[i]) != NULL)
+            return false;
+    return strcmp(v->text, ".") != 0 && strcmp(v->text, "..") != 0;
 }
 
 static fit
@@ -191,7 +211,7 @@ bind_bound(clo_cond *c, const clo_value *in, clo_arena *a, clo_err *err)
     v.text = v.type == CLO_T_TEXT ? v.text : NULL;
     c->values[0] = v;
     c->n = 1;
-    if (known && us < (int64_t)253402300800 * US_PER_SECOND) { /* year 10000 */
+    if (known && us >= FIRST_US && us < END_US) {
         clo_time_format(us, text);
         c->bound = clo_arena_strndup(a, text, strlen(text));
         if (c->bound == NULL)
@@ -274,7 +294,7 @@ clo_cond_bind(clo_cond *c, const clo_plan *plan, int slot, const clo_bind *bind,
 
         if (f == NO_MEMORY)
             return clo_err_nomem(err);
-        if (f == NO_FIT)
+        if (f == NO_FIT || !possible(c, &c->values[c->n]))
             continue;
         len = value_key(&c->values[c->n], num, &key);
         added = clo_idset_add(&c->set, key, len);

@@ -475,6 +475,41 @@ lists_of_values(void **state)
     end(s);
 }
 
+/* Nothing is sent for values that no row can have. */
+static void
+impossible_values(void **state)
+{
+    static const char *const texts[] = {"",    "a/b", "../x", "..",  "a?b",
+                                        "a b", "a#b", "%2e",  "a\\b"};
+    scan *s = begin(10, 1);
+
+    (void)state;
+    for (size_t i = 0; i < CLO_ARRAY_LEN(texts); i++) {
+        ask a = all_of("close_leads");
+        clo_value v = txt(texts[i]);
+
+        where(&a, "id", CLO_OP_EQ, &v, 1);
+        run(s, &a);
+        expect_rows(s, 0);
+    }
+    {
+        ask a = all_of("close_tasks");
+        clo_value maybe = txt("maybe"), two = clo_int(2), far = clo_real(1e300);
+
+        where(&a, "is_complete", CLO_OP_EQ, &maybe, 1);
+        run(s, &a);
+        expect_rows(s, 0);
+        a.binds[0].values = &two;
+        run(s, &a);
+        expect_rows(s, 0);
+        a.binds[0].values = &far;
+        run(s, &a);
+        expect_rows(s, 0);
+    }
+    assert_int_equal(s->f->n_calls, 0);
+    end(s);
+}
+
 static void
 many_ids_become_a_list(void **state)
 {
@@ -954,6 +989,7 @@ main(void)
         cmocka_unit_test(limits),
         cmocka_unit_test(ignored_filters_never_show),
         cmocka_unit_test(lists_of_values),
+        cmocka_unit_test(impossible_values),
         cmocka_unit_test(many_ids_become_a_list),
         cmocka_unit_test(counting),
         cmocka_unit_test(order),
