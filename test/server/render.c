@@ -305,14 +305,6 @@ render_thread(struct st_dataset *ds, js *o, const struct st_row *thread)
     js_add(o, "participating", who);
 }
 
-static void
-render_contact(struct st_dataset *ds, js *o, const struct st_row *row)
-{
-    (void)ds;
-    (void)row;
-    js_adds(o, "display_name", contact_display(o));
-}
-
 js *
 st_render(struct st_dataset *ds, enum st_tab t, const struct st_row *row, const char *want)
 {
@@ -320,7 +312,7 @@ st_render(struct st_dataset *ds, enum st_tab t, const struct st_row *row, const 
     if (t == T_LEAD)
         render_lead(ds, o, (uint32_t)(row - ds->t[T_LEAD].rows), want);
     else if (t == T_CONTACT)
-        render_contact(ds, o, row);
+        js_adds(o, "display_name", contact_display(o));
     else if (t == T_OPP)
         render_opp(ds, o, want);
     else if (t == T_TASK)

@@ -146,33 +146,6 @@ fill(js *o, const char *key, js *value)
 }
 
 static void
-html_note(js *in)
-{
-    /* note_html wins when both are given; setting one rewrites the other */
-    char text[4000];
-    const char *html = js_str(in, "note_html"), *plain = js_str(in, "note");
-    if (html) {
-        size_t n = 0;
-        bool tag = false;
-        for (const char *p = html; *p && n < sizeof text - 1; p++) {
-            if (*p == '<' || *p == '>')
-                tag = *p == '<';
-            else if (!tag)
-                text[n++] = *p;
-        }
-        text[n] = 0;
-        js_adds(in, "note", text);
-    } else if (plain) {
-        struct st_text t = {0};
-        st_puts(&t, "<body><p>");
-        st_puts(&t, plain);
-        st_puts(&t, "</p></body>");
-        js_adds(in, "note_html", t.s);
-        st_text_free(&t);
-    }
-}
-
-static void
 note_defaults(js *o)
 {
     fill(o, "note", js_new_str(""));
@@ -262,7 +235,7 @@ st_act_create(struct st_call *c, int kind, struct st_answer *a)
         return;
     }
     if (!message)
-        html_note(in);
+        st_couple_notes(in);
     uint32_t lead = st_lead_of(c->ds, js_str(in, "lead_id"));
     uint32_t contact = st_find(c->ds, T_CONTACT, js_str(in, "contact_id"));
     if (lead == ST_NONE && contact != ST_NONE)
@@ -331,7 +304,7 @@ st_act_update(struct st_call *c, uint32_t row, struct st_answer *a)
     }
     if (ok) {
         if (!message)
-            html_note(in);
+            st_couple_notes(in);
         if (js_true(in, "pinned", false))
             st_stamp(in, "pinned_at", st_now(), false);
         if (js_str(in, "lead_id")) {

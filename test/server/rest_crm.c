@@ -347,36 +347,6 @@ static const struct st_field opp_fields[] = {
     END};
 static const struct st_writable opp_w = {"Opportunity", opp_fields, false, false, T_CF_OPP};
 
-/* note and note_html are two sides of one text; the rich one wins. */
-static void
-couple_notes(js *in)
-{
-    const char *html = js_str(in, "note_html"), *plain = js_str(in, "note");
-    struct st_text t = {0};
-    if (html) {
-        bool tag = false;
-        for (const char *p = html; *p; p++) {
-            if (*p == '<')
-                tag = true;
-            else if (*p == '>')
-                tag = false;
-            else if (!tag)
-                st_put(&t, p, 1);
-        }
-        js_adds(in, "note", t.s ? t.s : "");
-    } else if (plain) {
-        st_puts(&t, *plain ? "<body><p>" : "");
-        for (const char *p = plain; *p; p++)
-            if (*p == '<' || *p == '&' || *p == '>')
-                st_puts(&t, *p == '<' ? "&lt;" : *p == '>' ? "&gt;" : "&amp;");
-            else
-                st_put(&t, p, 1);
-        st_puts(&t, *plain ? "</p></body>" : "");
-        js_adds(in, "note_html", t.s);
-    }
-    st_text_free(&t);
-}
-
 static bool
 opp_status(struct st_call *c, js *in, bool create, struct st_answer *a)
 {
@@ -456,7 +426,7 @@ st_opp_create(struct st_call *c, struct st_answer *a)
     uint32_t lead = st_lead_of(c->ds, js_str(in, "lead_id"));
     if (lead == ST_NONE)
         lead = st_make_lead(c, NULL);
-    couple_notes(in);
+    st_couple_notes(in);
     opp_dates(c, in, NULL);
     js *o = st_base(c, T_OPP, "oppo", 43, in);
     json_object_put(in);
@@ -484,7 +454,7 @@ st_opp_update(struct st_call *c, uint32_t row, struct st_answer *a)
     if (st_check(c, &opp_w, false, in, a) && opp_status(c, in, false, a) && opp_ranges(in, a)) {
         js *before = st_stored(c->ds, T_OPP, &c->ds->t[T_OPP].rows[row]);
         json_object_object_del(in, "status");
-        couple_notes(in);
+        st_couple_notes(in);
         opp_dates(c, in, before);
         if (js_str(in, "lead_id")) {
             c->ds->t[T_OPP].rows[row].lead = st_lead_of(c->ds, js_str(in, "lead_id"));

@@ -190,6 +190,12 @@ def messages_and_the_outbox():
         note = s.close("POST", "/activity/note/", {"lead_id": lead, "note": "plain",
                                                    "note_html": "<body><p>rich</p></body>"})[1]
         eq((note["note"], note["source"]), ("rich", "api"))
+        long = "x < & > " * 2000
+        note = s.ok("close_note_update", note_id=note["id"], note=long)
+        eq((note["note"], note["note_html"]),
+           (long, "<body><p>" + "x &lt; &amp; &gt; " * 2000 + "</p></body>"))
+        path = f"/activity/note/{note['id']}/"
+        eq(s.close("PUT", path, {"note_html": note["note_html"]})[1]["note"], long)
         eq(s.close("POST", "/activity/note/", {"note": "x"})[1]["field-errors"],
            {"lead": "This field is required."})
         eq(s.close("GET", f"/activity/call/{note['id']}/")[0], 404)

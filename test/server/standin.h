@@ -328,6 +328,7 @@ struct st_writable {
 bool st_check(struct st_call *c, const struct st_writable *w, bool create, js *out,
               struct st_answer *a);
 void st_apply(js *obj, js *changes); /* merge, custom .add/.remove included */
+void st_couple_notes(js *in);
 void st_event(struct st_call *c, enum st_tab t, uint32_t row, const char *action, js *before,
               js *after);
 js *st_base(struct st_call *c, enum st_tab t, const char *prefix, int idlen, js *in);

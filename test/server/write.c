@@ -350,6 +350,69 @@ st_apply(js *obj, js *changes)
     }
 }
 
+/* ---- plain and rich text ---- */
+
+static const struct {
+    const char *entity;
+    char c;
+} entities[] = {{"&lt;", '<'}, {"&gt;", '>'}, {"&amp;", '&'}};
+
+static void
+html_to_text(const char *html, struct st_text *t)
+{
+    bool tag = false;
+    for (const char *p = html; *p; p++) {
+        size_t k = 0;
+        while (k < ST_LEN(entities) && !st_has_prefix(p, entities[k].entity))
+            k++;
+        if (*p == '<' || *p == '>')
+            tag = *p == '<';
+        else if (tag)
+            continue;
+        else if (k < ST_LEN(entities)) {
+            st_put(t, &entities[k].c, 1);
+            p += strlen(entities[k].entity) - 1;
+        } else
+            st_put(t, p, 1);
+    }
+}
+
+static void
+text_to_html(const char *text, struct st_text *t)
+{
+    if (!*text)
+        return;
+    st_puts(t, "<body><p>");
+    for (const char *p = text; *p; p++) {
+        size_t k = 0;
+        while (k < ST_LEN(entities) && entities[k].c != *p)
+            k++;
+        if (k < ST_LEN(entities))
+            st_puts(t, entities[k].entity);
+        else
+            st_put(t, p, 1);
+    }
+    st_puts(t, "</p></body>");
+}
+
+/* note and note_html are two sides of one text: setting one rewrites the other, and the rich one
+ * wins when both are given. */
+void
+st_couple_notes(js *in)
+{
+    const char *html = js_str(in, "note_html"), *plain = js_str(in, "note");
+    struct st_text t = {0};
+    st_put(&t, "", 0);
+    if (html) {
+        html_to_text(html, &t);
+        js_adds(in, "note", t.s);
+    } else if (plain) {
+        text_to_html(plain, &t);
+        js_adds(in, "note_html", t.s);
+    }
+    st_text_free(&t);
+}
+
 /* ---- rows ---- */
 
 js *
