@@ -2,8 +2,8 @@
  * walk.c - one list read page by page (or one object by id), every row checked.
  *
  * Pages are asked for ahead of time and used strictly in order. How many: the first alone, because it
- * says whether there are more and how many; then exactly those that total_results calls for, or two,
- * four, eight ... while has_more goes on. Never more than the window holds: a page counts from the moment
+ * says whether there are more and how many; then exactly those that total_results calls for, or one
+ * more with each page that has_more confirms, which is two, four, eight per round trip. Never more than the window holds: a page counts from the moment
  * it is asked for until its last row has been handed out.
  *
  * The service gives no snapshot. Rows that are created or deleted while we page shift the pages, so each
@@ -544,7 +544,7 @@ aim(clo_walk *w, const clo_page *p, const envelope *e, bool mismatch)
 {
     bool surprise = p->limit > 0 && e->n != (size_t)p->expect;
 
-    w->ramp = w->total >= 0 ? w->scan->width : w->ramp * 2;
+    w->ramp = w->total >= 0 ? w->scan->width : w->ramp + 1;
     if (surprise) {
         w->stride = e->n < 100000 ? (int)e->n : 100000;
         w->ramp = 1;
