@@ -11,12 +11,15 @@
  */
 #include "pg.h"
 
+#include <math.h>
+
 #include "catalog/pg_aggregate.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/optimizer.h"
 
 #define COUNT_STAR_OID 2803 /* count(), fixed since ever; fmgroids.h names it only from 14 on */
 #define COUNT_ANY_OID 2147  /* count("any") */
+#define SMALL_PAGE 50       /* rows of one request where the table's page is not known */
 
 /* The scanned relation when `rel` is one of ours with nothing above it. */
 static clo_pg_rel *
@@ -90,7 +93,10 @@ limit_path(PlannerInfo *root, RelOptInfo *input, RelOptInfo *output,
     rows = Max(r->base->rows - (double)Max(extra->offset_est, 0), 1);
     if (ask.limit != NULL && extra->count_est > 0)
         rows = Min(rows, (double)extra->count_est);
-    choice->plan.requests = Min(choice->plan.requests, 1 + rows / 100);
+    /* Whole pages: a fraction of a request would make LIMIT 30 dearer here than above the scan, where
+     * the executor stops early but the scan has asked for pages ahead. */
+    choice->plan.requests =
+        Min(choice->plan.requests, ceil(rows / Max(r->t->table->page_max, SMALL_PAGE)));
     clo_pg_cost(choice, rows, r->base->reltarget->width, &startup, &total);
     add_path(output,
              (Path *)clo_pg_upper_path(root, r->base, root->upper_targets[UPPERREL_FINAL], rows,

@@ -232,7 +232,8 @@ class PsqlShell:
         self._session.send(f"{_terminated(sql)}\n\\echo {mark}\n")
         text = self._session.read_until(mark, HANG_SECONDS)
         stderr = self._session.new_errors()
-        rows = [[None if item == NULL else item for item in record]
+        # A row of one empty text is an empty line.
+        rows = [[None if item == NULL else item for item in record or [""]]
                 for record in csv.reader(io.StringIO(text))]
         return Outcome(rows, _pg_errors(stderr), text, stderr)
 
