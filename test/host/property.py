@@ -276,9 +276,11 @@ class Check:
         self.shell = shell
         self.copy = copy
         self.rows = 0
+        self.queries = 0
 
     def one(self, query):
         """None when both sides agree, else what differs."""
+        self.queries += 1
         expected = [compare.row(values, "sqlite") for values in self.copy.query(query.sql)]
         outcome = self.shell.run(query.sql + ";")
         if outcome.errors:
@@ -343,7 +345,8 @@ def main():
         if stderr.strip():
             print(stderr)
     took = time.monotonic() - started
-    print(f"{check.rows} rows compared in {took:.1f} s, {failures} failed")
+    print(f"{check.rows} rows compared in {took:.1f} s")
+    print(f"{check.queries - failures} passed, {failures} failed")
     return 1 if failures or (status not in (0, 1) and not failures) else 0
 
 
