@@ -574,18 +574,41 @@ poll_all(clo_cursor *cur)
         poll_all(cur->parent);
 }
 
-/* Nothing is in flight here and in the parent, and nothing was asked: we would wait for ever. */
-static bool
-stalled(const clo_cursor *cur, bool asked)
+/* No row yet. OK: try again at once; AGAIN: something is under way and worth waiting for. */
+static clo_status
+wait_or_go_on(clo_cursor *cur, clo_err *err)
 {
-    return !asked && cur->scan.gate->in_flight == 0;
+    bool asked;
+
+    if (fill(cur, &asked, err) != CLO_OK)
+        return CLO_ERROR;
+    if (asked || (cur->first == NULL && cur->all_made))
+        return CLO_OK;
+    if (cur->scan.gate->in_flight > 0)
+        return CLO_AGAIN;
+    return clo_err_set(err, CLO_E_BUG, "%s: the scan waits for nothing", cur->plan.table->name);
+}
+
+/* One turn of the loop without waiting. */
+static clo_status
+turn(clo_cursor *cur, clo_err *err)
+{
+    clo_status st = CLO_OK;
+    bool asked;
+
+    if (fill(cur, &asked, err) != CLO_OK)
+        return CLO_ERROR;
+    poll_all(cur);
+    while (st == CLO_OK)
+        st = take(cur, err);
+    return st == CLO_AGAIN ? wait_or_go_on(cur, err) : st;
 }
 
 clo_status
 clo_cursor_step(clo_cursor *cur, int wait_ms, clo_err *err)
 {
-    int64_t until;
-    bool asked = false;
+    int64_t until, left;
+    clo_status st;
 
     clo_err_clear(err);
     if (cur->state == FAILED)
@@ -598,33 +621,18 @@ clo_cursor_step(clo_cursor *cur, int wait_ms, clo_err *err)
         return finish(cur, CLO_DONE, err);
     until = clo_now_ms() + (wait_ms > 0 ? wait_ms : 0);
     for (;;) {
-        clo_status st = CLO_OK;
-        int64_t left;
-
-        if (fill(cur, &asked, err) != CLO_OK)
-            return finish(cur, CLO_ERROR, err);
-        poll_all(cur);
-        while (st == CLO_OK)
-            st = take(cur, err);
-        if (st == CLO_ROW)
-            return st;
-        if (st != CLO_AGAIN)
-            return finish(cur, st, err);
-        if (fill(cur, &asked, err) != CLO_OK)
-            return finish(cur, CLO_ERROR, err);
-        if (asked)
+        st = turn(cur, err);
+        if (st == CLO_OK)
             continue;
-        if (stalled(cur, asked)) {
-            if (cur->first == NULL && cur->all_made)
+        if (st == CLO_AGAIN) {
+            left = until - clo_now_ms();
+            if (left <= 0)
+                return CLO_AGAIN;
+            if (clo_client_wait(cur->client, (int)left, 0, err) != CLO_ERROR)
                 continue;
-            clo_err_set(err, CLO_E_BUG, "%s: the scan waits for nothing", cur->plan.table->name);
-            return finish(cur, CLO_ERROR, err);
+            st = CLO_ERROR;
         }
-        left = until - clo_now_ms();
-        if (left <= 0)
-            return CLO_AGAIN;
-        if (clo_client_wait(cur->client, (int)left, 0, err) == CLO_ERROR)
-            return finish(cur, CLO_ERROR, err);
+        return st == CLO_ROW ? st : finish(cur, st, err);
     }
 }
 

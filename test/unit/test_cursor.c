@@ -436,12 +436,12 @@ ignored_filters_never_show(void **state)
     a.offset = 80;
     run(s, &a);
     expect_rows(s, 20);
-    fk_forget(s->f);
+    end(s);
+    s = begin(1000, 1); /* a dropped request may still arrive at the other one */
     a.binds[0].values = &none;
     run(s, &a);
     expect_rows(s, 0);
     assert_int_equal(s->f->n_calls, 0);
-    s->f->ignore_filters = false;
     a = all_of("close_contacts");
     where(&a, "lead_id", CLO_OP_EQ, &five, 1);
     run(s, &a);
