@@ -123,7 +123,8 @@ typedef enum clo_type {
 typedef struct clo_value {
     clo_type type;
     union {
-        int64_t i; /* INT; TIME: microseconds since 1970-01-01T00:00:00Z; DATE: days since 1970-01-01 */
+        int64_t
+            i; /* INT; TIME: microseconds since 1970-01-01T00:00:00Z; DATE: days since 1970-01-01 */
         double r;
         bool b;
     } u;
@@ -150,11 +151,11 @@ const char *clo_type_name(clo_type type);
  * ---------------------------------------------------------------------------------------- */
 
 enum { /* clo_param.flags */
-    CLO_P_REQUIRED = 1,
-    CLO_P_JSONTEXT = 2, /* wire type string, content JSON (emails, phones, to, events) */
-    CLO_P_OBJECT = 4,   /* wire type object */
-    CLO_P_ARRAY = 8,    /* wire type array */
-    CLO_P_PAGING = 16   /* _limit, _skip, _order_by, _fields */
+       CLO_P_REQUIRED = 1,
+       CLO_P_JSONTEXT = 2, /* wire type string, content JSON (emails, phones, to, events) */
+       CLO_P_OBJECT = 4,   /* wire type object */
+       CLO_P_ARRAY = 8,    /* wire type array */
+       CLO_P_PAGING = 16   /* _limit, _skip, _order_by, _fields */
 };
 
 typedef struct clo_param {
@@ -164,38 +165,46 @@ typedef struct clo_param {
     const char *doc; /* one sentence */
 } clo_param;
 
-typedef enum clo_kind { CLO_LIST, CLO_GET, CLO_CREATE, CLO_UPDATE, CLO_DELETE, CLO_ACTION } clo_kind;
+typedef enum clo_kind {
+    CLO_LIST,
+    CLO_GET,
+    CLO_CREATE,
+    CLO_UPDATE,
+    CLO_DELETE,
+    CLO_ACTION
+} clo_kind;
 
 enum { /* clo_tool.flags */
-    CLO_TOOL_WRITES = 1,
-    CLO_TOOL_DESTRUCTIVE = 2, /* delete, merge, bulk: loses data */
-    CLO_TOOL_IDEMPOTENT = 4,  /* a repetition ends in the same state (close-api.md 7) */
-    CLO_TOOL_MESSAGES = 8,    /* may send something to people when `status` is outbox or scheduled */
-    CLO_TOOL_NEWER = 16       /* one of the 22 added in 2026-08 */
+       CLO_TOOL_WRITES = 1,
+       CLO_TOOL_DESTRUCTIVE = 2, /* delete, merge, bulk: loses data */
+       CLO_TOOL_IDEMPOTENT = 4,  /* a repetition ends in the same state (close-api.md 7) */
+       CLO_TOOL_MESSAGES =
+           8,              /* may send something to people when `status` is outbox or scheduled */
+       CLO_TOOL_NEWER = 16 /* one of the 22 added in 2026-08 */
 };
 
 typedef struct clo_tool {
     const char *name; /* wire name and SQL name, close_... */
     clo_kind kind;
     unsigned flags;
-    const char *table;  /* table it belongs to, or NULL */
-    const char *method; /* the Close REST call behind it, for documentation and the stand-in */
-    const char *path;   /* "/lead/{lead_id}/" */
-    const char *doc;    /* one sentence, ends in a period */
-    const char *example; /* SQL valid in both hosts */
+    const char *table;       /* table it belongs to, or NULL */
+    const char *method;      /* the Close REST call behind it, for documentation and the stand-in */
+    const char *path;        /* "/lead/{lead_id}/" */
+    const char *doc;         /* one sentence, ends in a period */
+    const char *example;     /* SQL valid in both hosts */
     const clo_param *params; /* SQL order: required ones first, else the catalogue's order */
     size_t n_params;
 } clo_tool;
 
-enum { /* clo_column.flags */
-    CLO_C_KEY = 1,       /* the id */
-    CLO_C_NULLABLE = 2,  /* may be null or absent */
-    CLO_C_PARAM = 4,     /* parameter of the list tool that is no field of the row (hidden) */
-    CLO_C_RAW = 8,       /* _raw: the whole object (hidden) */
-    CLO_C_CUSTOM = 16,   /* custom: all custom.cf_... values as one object */
-    CLO_C_SECRET = 32,   /* webhook signature_key: hidden */
-    CLO_C_FIELD = 64,    /* one custom field bound to its id (dynamic tables only) */
-    CLO_C_LOOSE = 128    /* real type unconfirmed: text as it is, anything else as its JSON text */
+enum {                     /* clo_column.flags */
+       CLO_C_KEY = 1,      /* the id */
+       CLO_C_NULLABLE = 2, /* may be null or absent */
+       CLO_C_PARAM = 4,    /* parameter of the list tool that is no field of the row (hidden) */
+       CLO_C_RAW = 8,      /* _raw: the whole object (hidden) */
+       CLO_C_CUSTOM = 16,  /* custom: all custom.cf_... values as one object */
+       CLO_C_SECRET = 32,  /* webhook signature_key: hidden */
+       CLO_C_FIELD = 64,   /* one custom field bound to its id (dynamic tables only) */
+       CLO_C_LOOSE = 128 /* real type unconfirmed: text as it is, anything else as its JSON text */
 };
 #define CLO_C_HIDDEN (CLO_C_PARAM | CLO_C_RAW | CLO_C_SECRET)
 
@@ -218,10 +227,10 @@ typedef enum clo_op {
     CLO_OP_OTHER /* anything else: never sent */
 } clo_op;
 
-enum { /* clo_filter.flags */
-    CLO_F_EXACT = 1,     /* documented as honoured: the core checks each row against it anyway */
-    CLO_F_WITH_LEAD = 2, /* honoured only together with one lead_id (close-api.md 13.6) */
-    CLO_F_ECHO = 4       /* the row may lack the field: show the condition's value then */
+enum {                      /* clo_filter.flags */
+       CLO_F_EXACT = 1,     /* documented as honoured: the core checks each row against it anyway */
+       CLO_F_WITH_LEAD = 2, /* honoured only together with one lead_id (close-api.md 13.6) */
+       CLO_F_ECHO = 4       /* the row may lack the field: show the condition's value then */
 };
 
 /* "column op value" may be sent as parameter `param` of the list tool. EQ implies IN (one list per
@@ -248,9 +257,9 @@ typedef enum clo_pager {
 } clo_pager;
 
 typedef enum clo_keyset { /* how a walk goes on past the skip cap */
-    CLO_KEY_NONE,
-    CLO_KEY_LEAD_QUERY, /* query: date_created >= "..." sort:date_created (close-api.md 0.1, 15) */
-    CLO_KEY_DATE_LTE    /* parameter date_..__lte with the oldest value seen */
+                          CLO_KEY_NONE,
+                          CLO_KEY_LEAD_QUERY, /* query: date_created >= "..." sort:date_created (close-api.md 0.1, 15) */
+                          CLO_KEY_DATE_LTE /* parameter date_..__lte with the oldest value seen */
 } clo_keyset;
 
 /* A column written through a parameter of another name. */
@@ -263,20 +272,21 @@ typedef struct clo_table {
     const char *name;     /* close_leads */
     const char *resource; /* leads, as in close-columns.tsv */
     const char *doc;
-    const char *example; /* SELECT valid in both hosts */
+    const char *example;                                           /* SELECT valid in both hosts */
     const char *list, *get, *get_param, *create, *update, *remove; /* tool names or NULL */
     clo_pager pager;
-    int page_max;        /* the largest page proven (close-api.md 3.2); 0: no paging parameters */
-    int64_t skip_max;    /* known skip cap, 0 if unknown */
-    bool totals;         /* answers carry total_results */
-    double guess_rows;   /* for the planner until something better is known */
+    int page_max;      /* the largest page proven (close-api.md 3.2); 0: no paging parameters */
+    int64_t skip_max;  /* known skip cap, 0 if unknown */
+    bool totals;       /* answers carry total_results */
+    double guess_rows; /* for the planner until something better is known */
     clo_keyset keyset;
     const char *key_column; /* column of the keyset, or NULL */
     const char *key_param;  /* its parameter for CLO_KEY_DATE_LTE */
     /* Without a parent condition the list is refused or incomplete: list `parent` first, then this
      * one with `parent_param` = each parent's id, concurrently. */
     const char *parent, *parent_param;
-    const char *const *parent_unless; /* NULL-ended: parameters whose presence replaces the parent */
+    const char *const
+        *parent_unless; /* NULL-ended: parameters whose presence replaces the parent */
     /* Or: once per value of `each_param` (smart views by type; tasks _type=all has one). */
     const char *each_param;
     const char *const *each_values;
@@ -291,12 +301,12 @@ typedef struct clo_table {
 } clo_table;
 
 size_t clo_tool_count(void);
-const clo_tool *clo_tool_at(size_t i);                /* sorted by name */
-const clo_tool *clo_tool_find(const char *name);      /* NULL if unknown */
+const clo_tool *clo_tool_at(size_t i);           /* sorted by name */
+const clo_tool *clo_tool_find(const char *name); /* NULL if unknown */
 const clo_param *clo_tool_param(const clo_tool *tool, const char *name);
-const char *clo_kind_name(clo_kind kind);             /* "list", "get", ... */
+const char *clo_kind_name(clo_kind kind); /* "list", "get", ... */
 size_t clo_table_count(void);
-const clo_table *clo_table_at(size_t i);              /* sorted by name */
+const clo_table *clo_table_at(size_t i); /* sorted by name */
 const clo_table *clo_table_find(const char *name);
 int clo_table_column(const clo_table *table, const char *name); /* index or -1 */
 /* The closest known tool name to a misspelt one, or NULL when nothing is near. Static. */
@@ -307,24 +317,29 @@ const char *clo_tool_suggest(const char *name);
  * ---------------------------------------------------------------------------------------- */
 
 enum { /* clo_option.flags */
-    CLO_O_SECRET = 1,
-    CLO_O_SERVER = 2,   /* PostgreSQL: option of the foreign server */
-    CLO_O_MAPPING = 4,  /* PostgreSQL: option of the user mapping */
-    CLO_O_GUC = 8,      /* PostgreSQL: also close.<name>, per session, cannot widen rights */
-    CLO_O_IDENTITY = 16 /* decides where credentials go or whose data is seen */
+       CLO_O_SECRET = 1,
+       CLO_O_SERVER = 2,   /* PostgreSQL: option of the foreign server */
+       CLO_O_MAPPING = 4,  /* PostgreSQL: option of the user mapping */
+       CLO_O_GUC = 8,      /* PostgreSQL: also close.<name>, per session, cannot widen rights */
+       CLO_O_IDENTITY = 16 /* decides where credentials go or whose data is seen */
 };
 
-typedef enum clo_option_kind { CLO_OPT_TEXT, CLO_OPT_INT, CLO_OPT_BOOL, CLO_OPT_ENUM } clo_option_kind;
+typedef enum clo_option_kind {
+    CLO_OPT_TEXT,
+    CLO_OPT_INT,
+    CLO_OPT_BOOL,
+    CLO_OPT_ENUM
+} clo_option_kind;
 
 typedef struct clo_option {
     const char *name;
     clo_option_kind kind;
     unsigned flags;
-    const char *env;             /* environment variable, or NULL */
-    const char *def;             /* default as text, or NULL */
-    int64_t min, max;            /* INT */
-    const char *const *choices;  /* ENUM, NULL-ended */
-    const char *unit;            /* "ms", "bytes", ... or NULL */
+    const char *env;            /* environment variable, or NULL */
+    const char *def;            /* default as text, or NULL */
+    int64_t min, max;           /* INT */
+    const char *const *choices; /* ENUM, NULL-ended */
+    const char *unit;           /* "ms", "bytes", ... or NULL */
     const char *doc;
 } clo_option;
 
@@ -381,8 +396,8 @@ void clo_client_set_last_id(clo_client *client, const char *id);
 
 /* One finished (or abandoned) call. Plain copy. */
 typedef struct clo_log_entry {
-    int64_t at_us; /* start, microseconds since 1970 UTC */
-    char tool[64]; /* tool name, or "GET /path" for proxy calls, or "token", ... */
+    int64_t at_us;    /* start, microseconds since 1970 UTC */
+    char tool[64];    /* tool name, or "GET /path" for proxy calls, or "token", ... */
     char params[256]; /* parameter names, comma-separated; name=value with setting log_values */
     int http_status;  /* of the last attempt */
     clo_code code;    /* CLO_E_NONE: fine */
@@ -485,7 +500,7 @@ typedef struct clo_question {
     clo_colset needed; /* columns that the host will read, those of its own re-checks included */
     const clo_sort *sorts;
     size_t n_sorts;
-    bool complete;   /* quals holds every condition: LIMIT may be considered */
+    bool complete; /* quals holds every condition: LIMIT may be considered */
     bool has_limit, has_offset;
     bool count_only; /* the host wants only the number of rows */
 } clo_question;
@@ -498,10 +513,10 @@ typedef enum clo_access {
 } clo_access;
 
 typedef struct clo_slot { /* one value (or list of values) that the host hands to clo_cursor_open */
-    int qual;    /* index into question.quals */
+    int qual;             /* index into question.quals */
     int column;
-    clo_op op;   /* EQ, IN, LT, LE, GT, GE */
-    bool exact;  /* rows that fail it are never delivered: the host need not re-check */
+    clo_op op;         /* EQ, IN, LT, LE, GT, GE */
+    bool exact;        /* rows that fail it are never delivered: the host need not re-check */
     const char *param; /* parameter that carries it; NULL: the id of the get tool */
 } clo_slot;
 
@@ -511,14 +526,14 @@ typedef struct clo_plan {
     clo_access access;
     int n_slots;
     clo_slot slots[CLO_MAX_SLOTS];
-    int order;         /* index into table->orders, -1: none */
+    int order; /* index into table->orders, -1: none */
     bool order_desc;
-    bool sorted;       /* rows come in the asked order */
+    bool sorted;        /* rows come in the asked order */
     bool limit, offset; /* the core applies LIMIT, OFFSET; hand the numbers to clo_cursor_open */
-    bool unique;       /* at most one row */
+    bool unique;        /* at most one row */
     clo_colset needed;
-    double requests;   /* estimated calls */
-    double rows;       /* estimated rows */
+    double requests; /* estimated calls */
+    double rows;     /* estimated rows */
 } clo_plan;
 
 /* Chooses how to answer. `client` (may be NULL) lends what it learnt about table sizes. Sends
@@ -580,7 +595,8 @@ void clo_cursor_free(clo_cursor *cur);
  * snake case, unique. Shared fields come from the proxy where it is enabled (close-api.md 8). */
 typedef struct clo_fields clo_fields;
 clo_fields *clo_fields_new(clo_client *client, const clo_table *base, clo_err *err) CLO_MUST_USE;
-clo_status clo_fields_step(clo_fields *f, int wait_ms, clo_err *err) CLO_MUST_USE; /* AGAIN, DONE, ERROR */
+clo_status clo_fields_step(clo_fields *f, int wait_ms,
+                           clo_err *err) CLO_MUST_USE; /* AGAIN, DONE, ERROR */
 /* After DONE: the table; caller frees with clo_table_free after its last cursor. */
 clo_table *clo_fields_take(clo_fields *f, clo_err *err) CLO_MUST_USE;
 void clo_fields_free(clo_fields *f);
@@ -599,26 +615,26 @@ void clo_table_free(clo_table *table); /* only dynamic ones; NULL is fine */
 #define CLO_OUTBOX_LEASE_MS 60000 /* at most, on top of the time limit of a call */
 
 typedef enum clo_box { /* clo_box_name gives the word in column `state` */
-    CLO_BOX_PENDING,
-    CLO_BOX_SENDING,   /* claimed; without a living worker its fate is unknown and is looked up */
-    CLO_BOX_DONE,
-    CLO_BOX_FAILED,    /* certain: not carried out */
-    CLO_BOX_UNCERTAIN, /* only a person can tell */
-    CLO_BOX_CANCELLED
+                       CLO_BOX_PENDING,
+                       CLO_BOX_SENDING, /* claimed; without a living worker its fate is unknown and is looked up */
+                       CLO_BOX_DONE,
+                       CLO_BOX_FAILED,    /* certain: not carried out */
+                       CLO_BOX_UNCERTAIN, /* only a person can tell */
+                       CLO_BOX_CANCELLED
 } clo_box;
 const char *clo_box_name(clo_box state); /* static */
 
 /* Checks a call that is to be sent later as a direct call is checked: tool, arguments, and what the
  * settings forbid. A tool that only reads is refused. *key (may be NULL) is the lead_id of the
  * parameters, or NULL; caller frees with clo_free. `params` may be NULL. */
-clo_status clo_outbox_check(const clo_client *client, const char *tool, const char *params, size_t len,
-                            char **key, clo_err *err) CLO_MUST_USE;
+clo_status clo_outbox_check(const clo_client *client, const char *tool, const char *params,
+                            size_t len, char **key, clo_err *err) CLO_MUST_USE;
 
 /* Options of close_enqueue: {"not_before", "ordering_key", "reference"}. */
 typedef struct clo_outbox_options {
-    char not_before[32];       /* canonical UTC time, "" when not given */
-    char *ordering_key;        /* NULL: not given; "": given as null, no order */
-    char *reference;           /* NULL: not given */
+    char not_before[32]; /* canonical UTC time, "" when not given */
+    char *ordering_key;  /* NULL: not given; "": given as null, no order */
+    char *reference;     /* NULL: not given */
 } clo_outbox_options;
 /* `json` NULL: all "not given". Free with clo_outbox_options_free, also after an error. */
 clo_status clo_outbox_options_read(const char *json, size_t len, clo_outbox_options *out,
@@ -638,14 +654,14 @@ bool clo_outbox_may_send(const clo_client *client, int64_t lease_until_us);
 /* What happens to a row next. */
 typedef struct clo_outbox_next {
     clo_box state;
-    int64_t wait_ms;  /* PENDING: until it is due; SENDING: until its fate is asked for */
-    bool uncounted;   /* the attempt does not count: the row was not at fault */
-    bool stop;        /* take no further rows now: they would meet the same */
-    bool report;      /* ... and the caller has to know, a person must act */
+    int64_t wait_ms; /* PENDING: until it is due; SENDING: until its fate is asked for */
+    bool uncounted;  /* the attempt does not count: the row was not at fault */
+    bool stop;       /* take no further rows now: they would meet the same */
+    bool report;     /* ... and the caller has to know, a person must act */
 } clo_outbox_next;
 /* After a call ended with `err`; `attempts` counts this one. */
-void clo_outbox_after_call(const clo_client *client, const char *tool, const char *params, size_t len,
-                           const clo_err *err, int attempts, clo_outbox_next *out);
+void clo_outbox_after_call(const clo_client *client, const char *tool, const char *params,
+                           size_t len, const clo_err *err, int attempts, clo_outbox_next *out);
 /* What a finished call says besides its result: execution id ("" if none), and the id of the object
  * that a create made (NULL if none). Borrowed from the call. */
 const char *clo_outbox_execution_id(const clo_call *call);
@@ -659,8 +675,8 @@ typedef enum clo_fate_verdict {
     CLO_FATE_UNKNOWN
 } clo_fate_verdict;
 /* `sent_us`: when it was last sent. Sends nothing before the first step. */
-clo_fate *clo_fate_new(clo_client *client, const char *tool, const char *params, size_t len, int64_t sent_us,
-                       clo_err *err) CLO_MUST_USE;
+clo_fate *clo_fate_new(clo_client *client, const char *tool, const char *params, size_t len,
+                       int64_t sent_us, clo_err *err) CLO_MUST_USE;
 /* AGAIN, DONE or ERROR. Blocks at most wait_ms. */
 clo_status clo_fate_step(clo_fate *f, int wait_ms, clo_err *err) CLO_MUST_USE;
 /* After DONE: ids of objects that may be the effect, NULL beyond the last. The host drops those

@@ -22,11 +22,11 @@ void clo_assert_failed(const char *what, const char *file, int line);
 /* ---- mem.c ------------------------------------------------------------------------------
  * The only callers of malloc, realloc and free. With CLO_DEBUG live blocks are counted and the
  * environment variable CLO_TEST_OOM=n makes the n-th allocation fail (once; "n+" from there on). */
-void *clo_malloc(size_t size);            /* size 0 gives a unique block; NULL when out of memory */
-void *clo_calloc(size_t n, size_t size);  /* zeroed; checks the product */
-void *clo_realloc(void *p, size_t size);  /* p stays valid on failure */
+void *clo_malloc(size_t size);           /* size 0 gives a unique block; NULL when out of memory */
+void *clo_calloc(size_t n, size_t size); /* zeroed; checks the product */
+void *clo_realloc(void *p, size_t size); /* p stays valid on failure */
 void *clo_grow(void *p, size_t *cap, size_t need, size_t size); /* array growth by half, checked */
-char *clo_strdup(const char *s);          /* NULL in, NULL out */
+char *clo_strdup(const char *s);                                /* NULL in, NULL out */
 char *clo_strndup(const char *s, size_t n);
 
 #ifdef CLO_DEBUG
@@ -43,7 +43,8 @@ long clo_mem_fail(long n, bool from_there_on);
 /* Arena: everything of one page freed at once. */
 typedef struct clo_arena clo_arena;
 clo_arena *clo_arena_new(void);
-void *clo_arena_alloc(clo_arena *a, size_t size); /* aligned for any type; NULL when out of memory */
+void *clo_arena_alloc(clo_arena *a,
+                      size_t size); /* aligned for any type; NULL when out of memory */
 char *clo_arena_strndup(clo_arena *a, const char *s, size_t n);
 void clo_arena_reset(clo_arena *a); /* keeps its largest block */
 void clo_arena_free(clo_arena *a);
@@ -57,12 +58,13 @@ typedef struct clo_buf {
     clo_code error; /* NONE, LIMIT or NOMEM */
 } clo_buf;
 void clo_buf_init(clo_buf *b, size_t max);
-void clo_buf_free(clo_buf *b);              /* back to the state after init */
-void clo_buf_reset(clo_buf *b);             /* len = 0, keeps the memory, clears the error */
+void clo_buf_free(clo_buf *b);  /* back to the state after init */
+void clo_buf_reset(clo_buf *b); /* len = 0, keeps the memory, clears the error */
 bool clo_buf_add(clo_buf *b, const void *p, size_t n);
 bool clo_buf_str(clo_buf *b, const char *s);
 bool clo_buf_fmt(clo_buf *b, const char *fmt, ...) CLO_PRINTF(2, 3);
-bool clo_buf_uri(clo_buf *b, const char *s, size_t n); /* percent-encodes all but RFC 3986 unreserved */
+bool clo_buf_uri(clo_buf *b, const char *s,
+                 size_t n); /* percent-encodes all but RFC 3986 unreserved */
 /* Hands the bytes over (caller: clo_free); never NULL unless the buffer failed, in which case `err`
  * is filled with LIMIT or NOMEM. */
 char *clo_buf_take(clo_buf *b, size_t *len, const char *what, clo_err *err);
@@ -82,15 +84,21 @@ typedef struct clo_secrets {
 } clo_secrets;
 void clo_secrets_set(clo_secrets *s, int slot, char *owned); /* takes ownership; NULL clears */
 void clo_secrets_free(clo_secrets *s);
-void clo_secrets_mask(const clo_secrets *s, char *text);      /* in place; never grows */
-void clo_err_mask(const clo_secrets *s, clo_err *err);        /* msg, detail, request_id */
+void clo_secrets_mask(const clo_secrets *s, char *text); /* in place; never grows */
+void clo_err_mask(const clo_secrets *s, clo_err *err);   /* msg, detail, request_id */
 
 /* ---- json.c -----------------------------------------------------------------------------
  * The only file that includes json-c. A clo_json is a json-c object; `get`, `at` and the texts are
  * borrowed from the root, which clo_json_free releases. */
 typedef struct clo_json clo_json;
 typedef enum clo_json_kind {
-    CLO_J_NULL, CLO_J_BOOL, CLO_J_INT, CLO_J_REAL, CLO_J_STRING, CLO_J_ARRAY, CLO_J_OBJECT
+    CLO_J_NULL,
+    CLO_J_BOOL,
+    CLO_J_INT,
+    CLO_J_REAL,
+    CLO_J_STRING,
+    CLO_J_ARRAY,
+    CLO_J_OBJECT
 } clo_json_kind;
 /* One complete document: depth at most 64, nothing after it, no NaN, no integer beyond 64 bits, no
  * U+0000 in a key. `what` names it in the error (PROTO by default; a caller that parses user input
@@ -101,18 +109,23 @@ clo_json *clo_json_object(void);
 clo_json *clo_json_array(void);
 clo_json *clo_json_ref(clo_json *j);
 void clo_json_free(clo_json *j);
-clo_json_kind clo_json_type(const clo_json *j);                 /* NULL pointer: CLO_J_NULL */
-const clo_json *clo_json_get(const clo_json *obj, const char *key); /* NULL: absent (or not an object) */
+clo_json_kind clo_json_type(const clo_json *j); /* NULL pointer: CLO_J_NULL */
+const clo_json *clo_json_get(const clo_json *obj,
+                             const char *key); /* NULL: absent (or not an object) */
 bool clo_json_has(const clo_json *obj, const char *key);
-size_t clo_json_len(const clo_json *j);                         /* array elements or object members */
+size_t clo_json_len(const clo_json *j); /* array elements or object members */
 const clo_json *clo_json_at(const clo_json *arr, size_t i);
-const char *clo_json_str(const clo_json *j, size_t *len);       /* NULL unless a string */
+const char *clo_json_str(const clo_json *j, size_t *len); /* NULL unless a string */
 int64_t clo_json_int(const clo_json *j);
 double clo_json_real(const clo_json *j);
 bool clo_json_bool(const clo_json *j);
-typedef struct clo_json_iter { void *p; const char *key; const clo_json *value; } clo_json_iter;
+typedef struct clo_json_iter {
+    void *p;
+    const char *key;
+    const clo_json *value;
+} clo_json_iter;
 void clo_json_iter_init(clo_json_iter *it, const clo_json *obj);
-bool clo_json_iter_next(clo_json_iter *it);                     /* key and value valid until the next */
+bool clo_json_iter_next(clo_json_iter *it); /* key and value valid until the next */
 /* Setters take ownership of `v` and return false when out of memory (v is freed then). */
 bool clo_json_put(clo_json *obj, const char *key, clo_json *v);
 bool clo_json_put_str(clo_json *obj, const char *key, const char *s, size_t n);
@@ -124,8 +137,8 @@ bool clo_json_push(clo_json *arr, clo_json *v);
 clo_json *clo_json_new_str(const char *s, size_t n);
 clo_json *clo_json_new_int(int64_t i);
 clo_json *clo_json_new_bool(bool b);
-clo_json *clo_json_new_null(void);                              /* never NULL, never needs freeing */
-const char *clo_json_kind_name(clo_json_kind kind);             /* "an object", "a string": for messages */
+clo_json *clo_json_new_null(void);                  /* never NULL, never needs freeing */
+const char *clo_json_kind_name(clo_json_kind kind); /* "an object", "a string": for messages */
 /* Compact text; borrowed from `j` until its next call or free. */
 const char *clo_json_text(const clo_json *j, size_t *len);
 
@@ -134,7 +147,7 @@ bool clo_utf8_ok(const char *s, size_t n); /* well-formed, no surrogates; U+0000
 /* Timestamps: "2024-05-02T09:14:07.318000+00:00", "...Z", without offset (UTC), any fraction length,
  * a bare date (midnight), year 0001..9999. Microseconds since 1970. False: not a timestamp. */
 bool clo_time_parse(const char *s, size_t n, int64_t *us);
-void clo_time_format(int64_t us, char out[32]);                 /* YYYY-MM-DDTHH:MM:SS.ffffffZ */
+void clo_time_format(int64_t us, char out[32]); /* YYYY-MM-DDTHH:MM:SS.ffffffZ */
 bool clo_date_parse(const char *s, size_t n, int32_t *days);
 void clo_date_format(int32_t days, char out[16]);
 /* One JSON value as a column of `type`. Texts are borrowed from `j` where they need no change, else
@@ -162,12 +175,31 @@ size_t clo_name_distance(const char *a, const char *b);
 
 /* ---- config.c --------------------------------------------------------------------------- */
 typedef enum clo_opt { /* index into the option table; keep in step with config.c */
-    CLO_OPT_ENV_URL, CLO_OPT_CLIENT_ID, CLO_OPT_CLIENT_SECRET, CLO_OPT_CONNECTION, CLO_OPT_IDENTIFIER,
-    CLO_OPT_CA_FILE, CLO_OPT_CONNECT_TIMEOUT_MS, CLO_OPT_TIMEOUT_MS, CLO_OPT_RETRIES,
-    CLO_OPT_RETRY_BUDGET_MS, CLO_OPT_CONCURRENCY, CLO_OPT_PAGE_SIZE, CLO_OPT_MAX_ROWS,
-    CLO_OPT_MAX_BYTES, CLO_OPT_CACHE_TTL_MS, CLO_OPT_CACHE_BYTES, CLO_OPT_READONLY,
-    CLO_OPT_ALLOW_MESSAGES, CLO_OPT_JSON_PARAMS, CLO_OPT_LOG_SIZE, CLO_OPT_LOG_VALUES,
-    CLO_OPT_OUTBOX_ATTEMPTS, CLO_OPT_OUTBOX_SETTLE_MS, CLO_OPT_OUTBOX_KEEP_HOURS, CLO_OPT__COUNT
+                       CLO_OPT_ENV_URL,
+                       CLO_OPT_CLIENT_ID,
+                       CLO_OPT_CLIENT_SECRET,
+                       CLO_OPT_CONNECTION,
+                       CLO_OPT_IDENTIFIER,
+                       CLO_OPT_CA_FILE,
+                       CLO_OPT_CONNECT_TIMEOUT_MS,
+                       CLO_OPT_TIMEOUT_MS,
+                       CLO_OPT_RETRIES,
+                       CLO_OPT_RETRY_BUDGET_MS,
+                       CLO_OPT_CONCURRENCY,
+                       CLO_OPT_PAGE_SIZE,
+                       CLO_OPT_MAX_ROWS,
+                       CLO_OPT_MAX_BYTES,
+                       CLO_OPT_CACHE_TTL_MS,
+                       CLO_OPT_CACHE_BYTES,
+                       CLO_OPT_READONLY,
+                       CLO_OPT_ALLOW_MESSAGES,
+                       CLO_OPT_JSON_PARAMS,
+                       CLO_OPT_LOG_SIZE,
+                       CLO_OPT_LOG_VALUES,
+                       CLO_OPT_OUTBOX_ATTEMPTS,
+                       CLO_OPT_OUTBOX_SETTLE_MS,
+                       CLO_OPT_OUTBOX_KEEP_HOURS,
+                       CLO_OPT__COUNT
 } clo_opt;
 typedef struct clo_config {
     /* What each origin says; owned. Everything below is derived from it by clo_config_set. */
@@ -179,9 +211,10 @@ typedef struct clo_config {
 } clo_config;
 void clo_config_init(clo_config *c);
 void clo_config_free(clo_config *c);
-clo_status clo_config_set(clo_config *c, const char *name, const char *value, clo_origin from, clo_err *err);
+clo_status clo_config_set(clo_config *c, const char *name, const char *value, clo_origin from,
+                          clo_err *err);
 clo_status clo_config_env(clo_config *c, clo_err *err);
-const char *clo_config_text(const clo_config *c, clo_opt o);  /* effective, NULL when unset */
+const char *clo_config_text(const clo_config *c, clo_opt o); /* effective, NULL when unset */
 int64_t clo_config_int(const clo_config *c, clo_opt o);
 char *clo_config_json(const clo_config *c, clo_err *err);
 /* Missing setting needed before a call: "SCALEKIT_ENV_URL is not set: ..." with the hint. Asks for all
@@ -199,24 +232,26 @@ typedef struct clo_http_req {
     const char *const *headers; /* NULL-ended "Name: value" */
     const char *body;           /* NULL: none */
     size_t body_len;
-    bool replay_safe;           /* false: never sent twice, not even by libcurl on a dead kept-alive connection */
+    bool
+        replay_safe; /* false: never sent twice, not even by libcurl on a dead kept-alive connection */
     int connect_timeout_ms, timeout_ms;
-    size_t max_bytes;           /* decoded body */
-    const char *ca_file;        /* NULL: system */
+    size_t max_bytes;    /* decoded body */
+    const char *ca_file; /* NULL: system */
 } clo_http_req;
 typedef enum clo_sent { CLO_SENT_NO, CLO_SENT_MAYBE } clo_sent;
 typedef struct clo_http_res {
-    int status;           /* 0: no response */
-    clo_buf body;         /* decoded */
+    int status;   /* 0: no response */
+    clo_buf body; /* decoded */
     char content_type[64];
     int64_t retry_after_ms; /* Retry-After as seconds or HTTP date; -1: none */
-    int64_t ratelimit_reset_ms, ratelimit_limit, ratelimit_remaining; /* RateLimit header; -1: none */
-    char location[8];     /* "yes" when a redirect was answered (never followed) */
+    int64_t ratelimit_reset_ms, ratelimit_limit,
+        ratelimit_remaining; /* RateLimit header; -1: none */
+    char location[8];        /* "yes" when a redirect was answered (never followed) */
     char request_id[64];
-    clo_sent sent;        /* whether any of the request may have reached the service */
-    int connections;      /* new connections that it took: 0 when a kept one was reused */
+    clo_sent sent;   /* whether any of the request may have reached the service */
+    int connections; /* new connections that it took: 0 when a kept one was reused */
     int64_t ms, bytes_out, bytes_in;
-    clo_err err;          /* code NONE when an HTTP answer arrived whole */
+    clo_err err; /* code NONE when an HTTP answer arrived whole */
 } clo_http_res;
 clo_http *clo_http_new(clo_err *err);
 void clo_http_free(clo_http *h);
@@ -236,14 +271,14 @@ clo_sent clo_xfer_sent(const clo_xfer *x);
 bool clo_url_ok(const char *url, clo_err *err); /* https, or http to 127.0.0.0/8, ::1, localhost */
 
 /* ---- retry.c ---------------------------------------------------------------------------- */
-int64_t clo_now_ms(void);      /* monotonic */
-int64_t clo_wall_us(void);     /* microseconds since 1970 */
+int64_t clo_now_ms(void);  /* monotonic */
+int64_t clo_wall_us(void); /* microseconds since 1970 */
 typedef struct clo_retry {
-    int attempt;               /* failed attempts so far; clo_retry_next counts them */
-    int timeouts;              /* of these, time limits */
-    int max;                   /* retries allowed */
-    int64_t deadline_ms;       /* monotonic; end of the budget */
-    uint64_t seed;             /* jitter */
+    int attempt;         /* failed attempts so far; clo_retry_next counts them */
+    int timeouts;        /* of these, time limits */
+    int max;             /* retries allowed */
+    int64_t deadline_ms; /* monotonic; end of the budget */
+    uint64_t seed;       /* jitter */
 } clo_retry;
 void clo_retry_init(clo_retry *r, int max, int64_t budget_ms);
 /* Once per failed attempt. -1: give up; else milliseconds to wait before the next one. `writes`: only when nothing was done
@@ -255,16 +290,17 @@ int64_t clo_retry_next(clo_retry *r, const clo_err *err, bool writes, clo_sent s
 typedef enum clo_reqkind { CLO_REQ_TOOL, CLO_REQ_PROXY, CLO_REQ_LINK, CLO_REQ_ACCOUNT } clo_reqkind;
 struct clo_request {
     clo_reqkind kind;
-    const clo_tool *tool;  /* NULL: unknown tool or no tool */
-    char *name;            /* tool name or "GET /path" */
-    clo_json *params;      /* object; tools: params, link/account: identifier */
+    const clo_tool *tool; /* NULL: unknown tool or no tool */
+    char *name;           /* tool name or "GET /path" */
+    clo_json *params;     /* object; tools: params, link/account: identifier */
     bool writes, creates;
-    bool internal;         /* rows are checked one by one: the answer as a whole need not be */
-    char *method, *path;   /* proxy; path with query, encoded */
+    bool internal;       /* rows are checked one by one: the answer as a whole need not be */
+    char *method, *path; /* proxy; path with query, encoded */
     char *body;
     size_t body_len;
 };
-clo_request *clo_request_new(clo_reqkind kind, const clo_tool *tool, const char *name, clo_err *err);
+clo_request *clo_request_new(clo_reqkind kind, const clo_tool *tool, const char *name,
+                             clo_err *err);
 /* Internal reads build params themselves: takes ownership of params. */
 clo_request *clo_request_read(const char *tool, clo_json *params, clo_err *err);
 /* Refuses what the settings forbid: writers when readonly, sending messages without allow_messages. */
@@ -290,17 +326,17 @@ struct clo_call {
     size_t max_bytes;
     char *url, *body; /* of the request; body NULL: none */
     size_t body_len;
-    char *token;      /* bearer that this call sends */
+    char *token; /* bearer that this call sends */
     clo_xfer *xfer, *token_xfer;
     clo_retry retry;
     bool started, refreshed, waiting;
     unsigned fails_seen, turn_seen;
     int64_t not_before_ms;
-    clo_json *answer;      /* the parsed body */
-    const clo_json *data;  /* what the caller asked for, inside answer */
-    char *text;            /* proxy: the body */
+    clo_json *answer;     /* the parsed body */
+    const clo_json *data; /* what the caller asked for, inside answer */
+    char *text;           /* proxy: the body */
     size_t text_len;
-    clo_err err;           /* why it failed */
+    clo_err err; /* why it failed */
     int64_t began_ms, bytes_in;
     int attempts;
     clo_log_entry log;
@@ -313,8 +349,9 @@ void clo_call_wake_at(clo_call *call, int64_t at_ms);
 /* True when the transfer is done; moves transfers if nobody else does. An error is in `err`. */
 bool clo_call_moved(clo_call *call, const clo_xfer *x, clo_err *err);
 /* Starts a transfer with the settings of the call. */
-clo_xfer *clo_call_send(clo_call *call, const char *method, const char *url, const char *const *headers,
-                        const char *body, size_t body_len, bool replay_safe, clo_err *err);
+clo_xfer *clo_call_send(clo_call *call, const char *method, const char *url,
+                        const char *const *headers, const char *body, size_t body_len,
+                        bool replay_safe, clo_err *err);
 /* Parsed `data` of a finished tool call: clo_json borrowed from the call. Only after DONE. */
 const clo_json *clo_call_data(const clo_call *call);
 int64_t clo_call_bytes(const clo_call *call);
@@ -334,29 +371,39 @@ struct clo_client {
     long refs;
     clo_config config;
     clo_secrets secrets;
-    clo_http *http;             /* made on first use */
-    char *token;                /* bearer, NULL: none */
-    int64_t token_until_ms;     /* monotonic */
-    unsigned token_identity;    /* config.identity it belongs to */
-    struct clo_call *token_call;/* call that is fetching the token now; others wait for it */
-    unsigned token_fails;       /* fetches that failed: whoever waited for one shares its error */
+    clo_http *http;              /* made on first use */
+    char *token;                 /* bearer, NULL: none */
+    int64_t token_until_ms;      /* monotonic */
+    unsigned token_identity;     /* config.identity it belongs to */
+    struct clo_call *token_call; /* call that is fetching the token now; others wait for it */
+    unsigned token_fails;        /* fetches that failed: whoever waited for one shares its error */
     clo_err token_err;
-    int64_t hold_until_ms;      /* nothing is sent before (429) */
-    int64_t wake_ms;            /* earliest moment that a polled call waits for, 0: none */
+    int64_t hold_until_ms; /* nothing is sent before (429) */
+    int64_t wake_ms;       /* earliest moment that a polled call waits for, 0: none */
     char *last_id;
     clo_cache *cache;
-    int open_cursors;           /* answers are shared while > 0 (one statement) */
-    int64_t cursors_since_ms;   /* monotonic: when open_cursors last left 0 (cursor.c) */
-    struct clo_fetch *fetches;  /* reads under way, for sharing (fetch.c) */
+    int open_cursors;          /* answers are shared while > 0 (one statement) */
+    int64_t cursors_since_ms;  /* monotonic: when open_cursors last left 0 (cursor.c) */
+    struct clo_fetch *fetches; /* reads under way, for sharing (fetch.c) */
     clo_log_entry *log;
     size_t log_cap, log_len, log_next;
     int64_t stat[16];
-    double known_rows[64];      /* by table index, < 0 unknown */
+    double known_rows[64]; /* by table index, < 0 unknown */
 };
 enum clo_stat {
-    CLO_STAT_REQUESTS, CLO_STAT_RETRIES, CLO_STAT_ERRORS, CLO_STAT_WRITES, CLO_STAT_UNCERTAIN,
-    CLO_STAT_TOKENS, CLO_STAT_BYTES_OUT, CLO_STAT_BYTES_IN, CLO_STAT_ROWS, CLO_STAT_CACHE_HITS,
-    CLO_STAT_CONNECTIONS, CLO_STAT_RATE_WAITS, CLO_STAT__COUNT
+    CLO_STAT_REQUESTS,
+    CLO_STAT_RETRIES,
+    CLO_STAT_ERRORS,
+    CLO_STAT_WRITES,
+    CLO_STAT_UNCERTAIN,
+    CLO_STAT_TOKENS,
+    CLO_STAT_BYTES_OUT,
+    CLO_STAT_BYTES_IN,
+    CLO_STAT_ROWS,
+    CLO_STAT_CACHE_HITS,
+    CLO_STAT_CONNECTIONS,
+    CLO_STAT_RATE_WAITS,
+    CLO_STAT__COUNT
 };
 clo_status clo_client_http(clo_client *c, clo_err *err); /* makes c->http */
 /* Registers the present client secret for masking; a call checks it again before it is used. */
