@@ -84,16 +84,16 @@ static const char *const sql[S_COUNT] = {
     [S_LOST] = CLAIM_HEAD
     "attempts = attempts WHERE id IN (SELECT a.id FROM main.close_outbox a WHERE a.state = "
     "'sending' "
-    "AND a.state IN ('pending', 'sending', 'uncertain') "
+    "AND a.finished IS NULL "
     "AND a.lease_until <= CASE WHEN a.worker IS NULL THEN ?3 ELSE ?6 END AND " CLAIM_MINE
         CLAIM_TAIL,
     [S_DUE] = CLAIM_HEAD
     "attempts = attempts + 1, sent_at = ?3 WHERE id IN (SELECT a.id FROM main.close_outbox a "
-    "WHERE a.state = 'pending' AND a.state IN ('pending', 'sending', 'uncertain') "
+    "WHERE a.state = 'pending' AND a.finished IS NULL "
     "AND a.next_attempt <= ?3 AND " CLAIM_MINE
     " AND (a.ordering_key IS NULL OR a.ordering_key = '' OR NOT EXISTS ("
     "SELECT 1 FROM main.close_outbox b WHERE b.ordering_key = a.ordering_key "
-    "AND b.state IN ('pending', 'sending', 'uncertain') AND b.id <> a.id "
+    "AND b.finished IS NULL AND b.id <> a.id "
     "AND (b.state <> 'pending' OR (b.id < a.id AND (b.attempts > 0 OR b.next_attempt <= "
     "?3)))))" CLAIM_TAIL,
     [S_OWNED] = "SELECT 1 FROM main.close_outbox WHERE object_id = ?1 AND id <> ?2",
@@ -108,7 +108,7 @@ static const char *const sql[S_COUNT] = {
         "attempts = attempts - ?11 "
         "WHERE id = ?1 AND state = 'sending' AND worker = ?12 AND attempts = ?13",
     [S_PRUNE] = "DELETE FROM main.close_outbox WHERE state IN ('done', 'cancelled') "
-                "AND finished < ?1",
+                "AND finished < ?1 AND id < (SELECT max(id) FROM main.close_outbox)",
 };
 
 typedef struct drain {
@@ -385,7 +385,7 @@ record(drain *d, job *j)
 {
     sqlite3_stmt *s = d->stmt[S_RECORD];
     const char *object = NULL;
-    bool final;
+    bool final, uncertain;
     int rc = SQLITE_OK;
 
     if (j->looks && !j->failed) {
@@ -398,12 +398,13 @@ record(drain *d, job *j)
     if (rc != SQLITE_OK)
         return rc;
     final = j->next.state != CLO_BOX_PENDING && j->next.state != CLO_BOX_SENDING;
+    uncertain = j->next.state == CLO_BOX_UNCERTAIN;
     sqlite3_clear_bindings(s);
     sqlite3_bind_int64(s, 1, j->id);
     bind_text(s, 2, clo_box_name(j->next.state));
     if (j->next.state == CLO_BOX_PENDING)
         bind_time(s, 3, j->next.wait_ms);
-    if (final)
+    if (final && !uncertain)
         bind_time(s, 4, 0);
     bind_result(s, j, object);
     bind_error(s, j);

@@ -17,7 +17,9 @@
  * of the parameters; the empty text means that order does not matter. object_id is the id of what a create
  * made; it is unique, so that no two rows can claim one object (fate.c). enqueued_by is the
  * setting identifier at that moment: a connection sends only rows of its own identifier, or of
- * none. worker, lease_until and sent_at belong to the worker that holds the row.
+ * none. worker, lease_until and sent_at belong to the worker that holds the row. finished is set when
+ * nothing will happen to the row any more unless somebody asks for it, so not for uncertain ones.
+ * Conditions avoid IN with more than two values, for which SQLite builds a table at each row.
  *
  * close_enqueue has checked a row itself when its INSERT reaches the trigger, so it leaves a note of
  * what it checked; the trigger's question about the very same texts is then answered at once.
@@ -33,17 +35,17 @@
 #include <string.h>
 
 #define NOW_SQL "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')"
-#define OPEN_SQL "state IN ('pending', 'sending', 'uncertain')"
+#define OPEN_SQL "finished IS NULL"
 
 static const char schema_sql[] =
     "CREATE TABLE IF NOT EXISTS main.close_outbox (\n"
-    "  id INTEGER PRIMARY KEY AUTOINCREMENT,\n"
+    "  id INTEGER PRIMARY KEY,\n"
     "  tool TEXT NOT NULL,\n"
     "  params TEXT NOT NULL DEFAULT '{}',\n"
     "  ordering_key TEXT,\n"
     "  reference TEXT,\n"
-    "  state TEXT NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'sending', 'done', "
-    "'failed', 'uncertain', 'cancelled')),\n"
+    "  state TEXT NOT NULL DEFAULT 'pending' CHECK (state = 'pending' OR state = 'sending' "
+    "OR state = 'done' OR state = 'failed' OR state = 'uncertain' OR state = 'cancelled'),\n"
     "  attempts INTEGER NOT NULL DEFAULT 0,\n"
     "  next_attempt TEXT NOT NULL DEFAULT (" NOW_SQL ")\n"
     "    CHECK (next_attempt GLOB '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T"
@@ -87,7 +89,7 @@ static const char schema_sql[] =
 static const char insert_sql[] =
     "INSERT INTO main.close_outbox (tool, params, ordering_key, reference, next_attempt) "
     "VALUES (?1, ?2, ?3, ?4, coalesce(?5, " NOW_SQL ")) "
-    "ON CONFLICT (reference) WHERE reference IS NOT NULL DO NOTHING RETURNING id";
+    "ON CONFLICT (reference) WHERE reference IS NOT NULL DO NOTHING";
 static const char find_sql[] = "SELECT id FROM main.close_outbox WHERE reference = ?1";
 static const char state_sql[] = "SELECT state FROM main.close_outbox WHERE id = ?1";
 static const char retry_sql[] =
@@ -464,13 +466,11 @@ insert_row(sq_box *box, const new_row *row, sqlite3_int64 *id)
     box->checked_tool = row->tool;
     box->checked_params = row->params;
     box->checked_len = row->len;
+    sqlite3_set_last_insert_rowid(db, 0); /* stays so when the reference is taken */
     rc = sqlite3_step(insert);
-    if (rc == SQLITE_ROW) {
-        *id = sqlite3_column_int64(insert, 0);
-        rc = sqlite3_step(insert);
-    } else if (rc == SQLITE_DONE && row->options.reference != NULL) {
+    *id = sqlite3_last_insert_rowid(db);
+    if (rc == SQLITE_DONE && *id == 0)
         rc = find_reference(db, row->options.reference, id);
-    }
     box->checked_tool = NULL;
     reset = sqlite3_reset(insert);
     sqlite3_clear_bindings(insert);

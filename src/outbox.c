@@ -112,7 +112,7 @@ text_option(const clo_json *j, const char *name, bool null_counts, char **out, c
     size_t n = 0;
     const char *s = clo_json_str(j, &n);
 
-    if (j == NULL || (clo_json_type(j) == CLO_J_NULL && !null_counts))
+    if (clo_json_type(j) == CLO_J_NULL && !null_counts)
         return CLO_OK;
     if (clo_json_type(j) == CLO_J_NULL) {
         s = "";
