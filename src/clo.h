@@ -123,8 +123,7 @@ typedef enum clo_type {
 typedef struct clo_value {
     clo_type type;
     union {
-        int64_t
-            i; /* INT; TIME: microseconds since 1970-01-01T00:00:00Z; DATE: days since 1970-01-01 */
+        int64_t i; /* INT; TIME: microseconds, DATE: days since 1970-01-01T00:00:00Z */
         double r;
         bool b;
     } u;
@@ -150,12 +149,13 @@ const char *clo_type_name(clo_type type);
  * 14 (what each list honours).
  * ---------------------------------------------------------------------------------------- */
 
-enum { /* clo_param.flags */
-       CLO_P_REQUIRED = 1,
-       CLO_P_JSONTEXT = 2, /* wire type string, content JSON (emails, phones, to, events) */
-       CLO_P_OBJECT = 4,   /* wire type object */
-       CLO_P_ARRAY = 8,    /* wire type array */
-       CLO_P_PAGING = 16   /* _limit, _skip, _order_by, _fields */
+/* clo_param.flags */
+enum {
+    CLO_P_REQUIRED = 1,
+    CLO_P_JSONTEXT = 2, /* wire type string, content JSON (emails, phones, to, events) */
+    CLO_P_OBJECT = 4,   /* wire type object */
+    CLO_P_ARRAY = 8,    /* wire type array */
+    CLO_P_PAGING = 16   /* _limit, _skip, _order_by, _fields */
 };
 
 typedef struct clo_param {
@@ -174,13 +174,13 @@ typedef enum clo_kind {
     CLO_ACTION
 } clo_kind;
 
-enum { /* clo_tool.flags */
-       CLO_TOOL_WRITES = 1,
-       CLO_TOOL_DESTRUCTIVE = 2, /* delete, merge, bulk: loses data */
-       CLO_TOOL_IDEMPOTENT = 4,  /* a repetition ends in the same state (close-api.md 7) */
-       CLO_TOOL_MESSAGES =
-           8,              /* may send something to people when `status` is outbox or scheduled */
-       CLO_TOOL_NEWER = 16 /* one of the 22 added in 2026-08 */
+/* clo_tool.flags */
+enum {
+    CLO_TOOL_WRITES = 1,
+    CLO_TOOL_DESTRUCTIVE = 2, /* delete, merge, bulk: loses data */
+    CLO_TOOL_IDEMPOTENT = 4,  /* a repetition ends in the same state (close-api.md 7) */
+    CLO_TOOL_MESSAGES = 8, /* may send something to people when `status` is outbox or scheduled */
+    CLO_TOOL_NEWER = 16    /* one of the 22 added in 2026-08 */
 };
 
 typedef struct clo_tool {
@@ -196,15 +196,16 @@ typedef struct clo_tool {
     size_t n_params;
 } clo_tool;
 
-enum {                     /* clo_column.flags */
-       CLO_C_KEY = 1,      /* the id */
-       CLO_C_NULLABLE = 2, /* may be null or absent */
-       CLO_C_PARAM = 4,    /* parameter of the list tool that is no field of the row (hidden) */
-       CLO_C_RAW = 8,      /* _raw: the whole object (hidden) */
-       CLO_C_CUSTOM = 16,  /* custom: all custom.cf_... values as one object */
-       CLO_C_SECRET = 32,  /* webhook signature_key: hidden */
-       CLO_C_FIELD = 64,   /* one custom field bound to its id (dynamic tables only) */
-       CLO_C_LOOSE = 128 /* real type unconfirmed: text as it is, anything else as its JSON text */
+/* clo_column.flags */
+enum {
+    CLO_C_KEY = 1,      /* the id */
+    CLO_C_NULLABLE = 2, /* may be null or absent */
+    CLO_C_PARAM = 4,    /* parameter of the list tool that is no field of the row (hidden) */
+    CLO_C_RAW = 8,      /* _raw: the whole object (hidden) */
+    CLO_C_CUSTOM = 16,  /* custom: all custom.cf_... values as one object */
+    CLO_C_SECRET = 32,  /* webhook signature_key: hidden */
+    CLO_C_FIELD = 64,   /* one custom field bound to its id (dynamic tables only) */
+    CLO_C_LOOSE = 128   /* real type unconfirmed: text as it is, anything else as its JSON text */
 };
 #define CLO_C_HIDDEN (CLO_C_PARAM | CLO_C_RAW | CLO_C_SECRET)
 
@@ -227,10 +228,11 @@ typedef enum clo_op {
     CLO_OP_OTHER /* anything else: never sent */
 } clo_op;
 
-enum {                      /* clo_filter.flags */
-       CLO_F_EXACT = 1,     /* documented as honoured: the core checks each row against it anyway */
-       CLO_F_WITH_LEAD = 2, /* honoured only together with one lead_id (close-api.md 13.6) */
-       CLO_F_ECHO = 4       /* the row may lack the field: show the condition's value then */
+/* clo_filter.flags */
+enum {
+    CLO_F_EXACT = 1,     /* documented as honoured: the core checks each row against it anyway */
+    CLO_F_WITH_LEAD = 2, /* honoured only together with one lead_id (close-api.md 13.6) */
+    CLO_F_ECHO = 4       /* the row may lack the field: show the condition's value then */
 };
 
 /* "column op value" may be sent as parameter `param` of the list tool. EQ implies IN (one list per
@@ -256,10 +258,11 @@ typedef enum clo_pager {
     CLO_PAGE_ONE     /* a single object (close_me) */
 } clo_pager;
 
-typedef enum clo_keyset { /* how a walk goes on past the skip cap */
-                          CLO_KEY_NONE,
-                          CLO_KEY_LEAD_QUERY, /* query: date_created >= "..." sort:date_created (close-api.md 0.1, 15) */
-                          CLO_KEY_DATE_LTE /* parameter date_..__lte with the oldest value seen */
+/* How a walk goes on past the skip cap (close-api.md 0.1, 15). */
+typedef enum clo_keyset {
+    CLO_KEY_NONE,
+    CLO_KEY_LEAD_QUERY, /* query: date_created >= "..." sort:date_created */
+    CLO_KEY_DATE_LTE    /* parameter date_..__lte with the oldest value seen */
 } clo_keyset;
 
 /* A column written through a parameter of another name. */
@@ -272,8 +275,9 @@ typedef struct clo_table {
     const char *name;     /* close_leads */
     const char *resource; /* leads, as in close-columns.tsv */
     const char *doc;
-    const char *example;                                           /* SELECT valid in both hosts */
-    const char *list, *get, *get_param, *create, *update, *remove; /* tool names or NULL */
+    const char *example; /* SELECT valid in both hosts */
+    /* Tool names or NULL. */
+    const char *list, *get, *get_param, *create, *update, *remove;
     clo_pager pager;
     int page_max;      /* the largest page proven (close-api.md 3.2); 0: no paging parameters */
     int64_t skip_max;  /* known skip cap, 0 if unknown */
@@ -285,8 +289,7 @@ typedef struct clo_table {
     /* Without a parent condition the list is refused or incomplete: list `parent` first, then this
      * one with `parent_param` = each parent's id, concurrently. */
     const char *parent, *parent_param;
-    const char *const
-        *parent_unless; /* NULL-ended: parameters whose presence replaces the parent */
+    const char *const *parent_unless; /* NULL-ended: parameters that replace the parent */
     /* Or: once per value of `each_param` (smart views by type; tasks _type=all has one). */
     const char *each_param;
     const char *const *each_values;
@@ -316,12 +319,13 @@ const char *clo_tool_suggest(const char *name);
  * Settings (config.c)
  * ---------------------------------------------------------------------------------------- */
 
-enum { /* clo_option.flags */
-       CLO_O_SECRET = 1,
-       CLO_O_SERVER = 2,   /* PostgreSQL: option of the foreign server */
-       CLO_O_MAPPING = 4,  /* PostgreSQL: option of the user mapping */
-       CLO_O_GUC = 8,      /* PostgreSQL: also close.<name>, per session, cannot widen rights */
-       CLO_O_IDENTITY = 16 /* decides where credentials go or whose data is seen */
+/* clo_option.flags */
+enum {
+    CLO_O_SECRET = 1,
+    CLO_O_SERVER = 2,   /* PostgreSQL: option of the foreign server */
+    CLO_O_MAPPING = 4,  /* PostgreSQL: option of the user mapping */
+    CLO_O_GUC = 8,      /* PostgreSQL: also close.<name>, per session, cannot widen rights */
+    CLO_O_IDENTITY = 16 /* decides where credentials go or whose data is seen */
 };
 
 typedef enum clo_option_kind {
