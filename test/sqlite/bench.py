@@ -22,6 +22,7 @@ import shells  # noqa: E402
 import standin  # noqa: E402
 
 LEADS = 60
+SECRET = standin.CLIENT_SECRET
 GIVE_UP_SECONDS = 60
 
 

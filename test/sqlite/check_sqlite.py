@@ -22,9 +22,10 @@ import language  # noqa: E402
 import limits  # noqa: E402
 import planning  # noqa: E402
 import sessions  # noqa: E402
+import tls  # noqa: E402
 import writing  # noqa: E402
 
-MODULES = (planning, limits, language, writing, sessions)
+MODULES = (planning, limits, language, writing, sessions, tls)
 
 
 def tests(names):

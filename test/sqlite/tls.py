@@ -1,0 +1,435 @@
+"""TLS, HTTP/2 and proxies: what is trusted, what is refused before a credential leaves, what is reused.
+
+The stand-in speaks plain HTTP, so each test puts a front before it: `Front` ends TLS itself and passes the
+bytes on (HTTP/1.1), nghttpx of Debian's nghttp2-proxy does the same for HTTP/2. The certificates are
+made by the openssl program once per run. A front counts what it decrypts: "nothing was sent" means that
+it saw no byte of a request, not only that the service logged none.
+"""
+
+import contextlib
+import os
+import select
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+
+import bench
+
+ELSEWHERE = "service.example"  # a name that no resolver knows
+HINT = "set ca_file to its certificate"
+CREATE = "SELECT close_lead_create('Made over TLS') ->> 'id'"
+
+
+# --- certificates ---------------------------------------------------------------------------------
+
+def openssl(folder, *words):
+    done = subprocess.run(["openssl", *words], cwd=folder, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    if done.returncode != 0:
+        raise bench.Failure(f"openssl {words[0]}: {done.stdout}")
+
+
+def certificates(b):
+    """A folder with ca.pem, stranger.pem (another authority), here.pem/.key for this machine's names and
+    elsewhere.pem/.key for another one."""
+    folder = os.path.join(b.folder, "tls")
+    if os.path.isdir(folder):
+        return folder
+    os.mkdir(folder)
+    new_key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+    for name in ("ca", "stranger"):
+        openssl(folder, "req", "-x509", *new_key, "-subj", f"/CN=Test {name}", "-days", "2",
+                "-keyout", f"{name}.key", "-out", f"{name}.pem")
+    for name, names in (("here", "DNS:localhost,IP:127.0.0.1"), ("elsewhere", f"DNS:{ELSEWHERE}")):
+        with open(os.path.join(folder, f"{name}.ext"), "w", encoding="ascii") as file:
+            file.write(f"subjectAltName={names}\nbasicConstraints=CA:FALSE\n")
+        openssl(folder, "req", "-new", *new_key, "-subj", f"/CN=Test {name}", "-keyout", f"{name}.key",
+                "-out", f"{name}.csr")
+        openssl(folder, "x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
+                "-CAcreateserial", "-days", "2", "-extfile", f"{name}.ext", "-out", f"{name}.pem")
+    return folder
+
+
+# --- fronts -----------------------------------------------------------------------------------------
+
+class Listener:
+    """A port of this machine; each connection is served by a thread until either side ends it."""
+
+    def __init__(self):
+        self.connections = 0
+        self._open = set()
+        self._lock = threading.Lock()
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self._socket.getsockname()[1]
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+        self._thread.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def _accept(self):
+        while True:
+            try:
+                client, _ = self._socket.accept()
+            except OSError:
+                return
+            with self._lock:
+                self.connections += 1
+            threading.Thread(target=self._guarded, args=(client,), daemon=True).start()
+
+    def _guarded(self, client):
+        with contextlib.suppress(OSError, ssl.SSLError), client:
+            self.serve(client)
+
+    def keep(self, *sockets):
+        """The sockets that `drop` cuts."""
+        with self._lock:
+            self._open.update(sockets)
+
+    def drop(self):
+        """Cuts every connection without a word of farewell, as a killed process does."""
+        with self._lock:
+            for item in self._open:
+                with contextlib.suppress(OSError):
+                    # Not SSLSocket.shutdown, which would pull its state from under the thread.
+                    socket.socket.shutdown(item, socket.SHUT_RDWR)
+            self._open.clear()
+
+    def stop(self):
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        self.drop()
+        self._thread.join()
+
+    def serve(self, client):
+        raise NotImplementedError
+
+    def passed(self, data):
+        """Told of every piece that goes from the client to the service."""
+
+    def relay(self, client, upstream):
+        """Both directions until one side ends. One thread: a TLS object bears no more."""
+        self.keep(client, upstream)
+        while True:
+            waiting = isinstance(client, ssl.SSLSocket) and client.pending()
+            ready = [client] if waiting else select.select([client, upstream], [], [])[0]
+            for source, target in ((client, upstream), (upstream, client)):
+                if source not in ready:
+                    continue
+                data = source.recv(65536)
+                if not data:
+                    return
+                if source is client:
+                    self.passed(data)
+                target.sendall(data)
+
+
+class Front(Listener):
+    """TLS before the stand-in, with one of the certificates."""
+
+    def __init__(self, b, certificate="here", host="127.0.0.1"):
+        folder = certificates(b)
+        self._service = b.server.url.rsplit(":", 1)
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(os.path.join(folder, f"{certificate}.pem"),
+                                      os.path.join(folder, f"{certificate}.key"))
+        self.received = 0
+        super().__init__()
+        self.url = f"https://{host}:{self.port}"
+
+    def serve(self, client):
+        with self._context.wrap_socket(client, server_side=True) as tls, \
+                socket.create_connection(("127.0.0.1", int(self._service[1]))) as upstream:
+            self.relay(tls, upstream)
+
+    def passed(self, data):
+        self.received += len(data)
+
+
+class Proxy(Listener):
+    """A forward proxy that connects every CONNECT to one port of this machine, or refuses them."""
+
+    def __init__(self, port=None):
+        self._target = port
+        self.heads = []
+        self.bytes = b""
+        super().__init__()
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def serve(self, client):
+        head = b""
+        while b"\r\n\r\n" not in head:
+            piece = client.recv(4096)
+            if not piece:
+                return
+            head += piece
+        self.heads.append(head.decode("latin-1"))
+        if self._target is None or not head.startswith(b"CONNECT "):
+            client.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+            return
+        with socket.create_connection(("127.0.0.1", self._target)) as upstream:
+            client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            self.relay(client, upstream)
+
+    def passed(self, data):
+        self.bytes += data
+
+
+def trusting(b, url, authority="ca", **changes):
+    """A shell for a service behind TLS."""
+    return b.shell(SCALEKIT_ENV_URL=url, CLOSE_CA_FILE=os.path.join(certificates(b), authority + ".pem"),
+                   **changes)
+
+
+def refused(b, session, front, sql, pattern):
+    """`sql` fails before anything is sent."""
+    _, text = session.error(sql)
+    b.expect_match(pattern, text, sql)
+    b.expect(bench.SECRET in text, False, text)
+    b.expect(front.received, 0, "bytes of requests")
+    b.expect(b.server.log(), [], "requests at the service")
+    return text
+
+
+def leads_named(b, name):
+    return sum(lead["name"] == name for lead in b.server.objects("leads"))
+
+
+# --- trust ---------------------------------------------------------------------------------------------
+
+def test_an_unknown_authority_is_refused(b):
+    with Front(b) as front:
+        for authority in (None, "stranger"):
+            path = authority and os.path.join(certificates(b), authority + ".pem")
+            with b.shell(SCALEKIT_ENV_URL=front.url, CLOSE_CA_FILE=path) as s:
+                for sql in ("SELECT count(*) FROM close_leads", CREATE):
+                    text = refused(b, s, front, sql, "^close_[a-z_]+: NET: .*no trusted connection")
+                    b.expect_in(HINT, text)
+        b.expect(front.connections > 0, True, "the front was asked")
+        b.expect(leads_named(b, "Made over TLS"), 0)
+
+
+def test_a_ca_file_makes_it_work(b):
+    for made, host in enumerate(("127.0.0.1", "localhost")):
+        with Front(b, host=host) as front, trusting(b, front.url) as s:
+            b.expect(s.value("SELECT count(*) FROM close_leads"), bench.LEADS + made)
+            lead = s.value(CREATE)
+            b.expect(s.value(f"SELECT name FROM close_leads WHERE id = '{lead}'"), "Made over TLS")
+            b.expect(front.received > 0, True, "the requests came through the front")
+    b.expect(leads_named(b, "Made over TLS"), 2)
+
+
+def test_a_ca_file_can_be_set_later(b):
+    with Front(b) as front, b.shell(SCALEKIT_ENV_URL=front.url) as s:
+        refused(b, s, front, "SELECT close_me_get()", "NET")
+        path = os.path.join(certificates(b), "ca.pem")
+        s.rows(f"SELECT close_config('ca_file', '{path}')")
+        b.expect(s.value("SELECT close_me_get() IS NOT NULL"), 1)
+
+
+def test_a_ca_file_that_cannot_be_read_is_named(b):
+    folder = certificates(b)
+    empty = os.path.join(folder, "empty.pem")
+    with open(empty, "w", encoding="ascii"):
+        pass
+    with Front(b) as front:
+        for path in (os.path.join(folder, "missing.pem"), empty):
+            with b.shell(SCALEKIT_ENV_URL=front.url, CLOSE_CA_FILE=path) as s:
+                refused(b, s, front, "SELECT close_me_get()", "^close_me_get: CONFIG: .*ca_file")
+
+
+def test_a_certificate_of_another_host_is_refused(b):
+    with Front(b, "elsewhere") as front, trusting(b, front.url) as s:
+        for sql in ("SELECT count(*) FROM close_leads", CREATE):
+            refused(b, s, front, sql, "^close_[a-z_]+: NET: .*no trusted connection")
+
+
+def test_plain_http_is_for_this_machine_only(b):
+    for url in ("http://service.example", "http://10.0.0.1:80", "http://127.0.0.1.service.example",
+                "http://localhost.service.example"):
+        try:
+            with b.shell(SCALEKIT_ENV_URL=url):
+                pass
+        except bench.shells.ShellDied as died:
+            b.expect_match("close: CONFIG: .*SCALEKIT_ENV_URL.*must begin with https", str(died), url)
+        else:
+            raise bench.Failure(f"{url} was accepted")
+
+
+def test_a_redirect_carries_nothing_to_another_host(b):
+    with Front(b) as front, Front(b, host="localhost") as other:
+        targets = (f"{other.url}/api/v1/execute_tool", f"http://127.0.0.1:{other.port}/")
+        with trusting(b, front.url) as s:
+            s.rows("SELECT close_me_get()")  # the token is there
+            for sql in ("SELECT count(*) FROM close_leads", CREATE,
+                        "SELECT close_request('GET', '/api/v1/me/')"):
+                for location in targets:
+                    _, text = redirected(b, s, "/", location, sql)
+                    b.expect_match("^close_[a-z_]+: (PROTO|CONFIG): ", text, sql)
+        for location in targets:
+            with trusting(b, front.url) as s:  # the first request carries the client's secret
+                _, text = redirected(b, s, "/oauth/token", location, "SELECT close_me_get()")
+                b.expect_match("^close_me_get: (PROTO|CONFIG): ", text)
+        b.expect(other.connections, 0, "connections to the target of the redirect")
+    b.expect(leads_named(b, "Made over TLS"), 0)
+
+
+def redirected(b, session, path, location, sql):
+    """The error of a statement whose only request is answered by a redirect."""
+    b.server.control("DELETE", "log")
+    b.server.fault({"path": path, "kind": "redirect", "location": location, "times": 0})
+    error = session.error(sql)
+    b.server.control("DELETE", "faults")
+    b.expect(len(b.server.log()), 1, f"{sql}: requests")
+    return error
+
+
+# --- connections ---------------------------------------------------------------------------------------
+
+def killed_during(b, fault):
+    """A create whose front goes away while the service holds it; the error and the number of leads."""
+    before = len(b.server.objects("leads"))
+    with Front(b) as front, trusting(b, front.url) as s:
+        s.rows("CREATE TABLE t(x); BEGIN; INSERT INTO t VALUES (1);")
+        b.server.fault({"tool": "close_lead_create", "kind": "delay", "ms": 300000, **fault})
+
+        def kill():
+            with contextlib.suppress(bench.Failure):
+                b.until(lambda: any(entry["tool"] == "close_lead_create" for entry in b.server.log()),
+                        "the create to arrive")
+            front.stop()
+
+        killer = threading.Thread(target=kill)
+        killer.start()
+        _, text = s.error(CREATE)
+        killer.join()
+        b.expect(s.value("SELECT count(*) FROM t"), 1, "the user's transaction")
+        s.rows("COMMIT")
+    sent = [entry for entry in b.server.log() if entry["tool"] == "close_lead_create"]
+    b.expect(len(sent), 1, "the create was sent once")
+    return text, len(b.server.objects("leads")) - before
+
+
+def test_a_front_killed_during_a_write_leaves_at_most_one_object(b):
+    text, made = killed_during(b, {"after": True})
+    b.expect_match("^close_lead_create: UNCERTAIN: ", text)
+    b.expect(made, 1)
+    b.server.reset()
+    b.server.control("DELETE", "log")
+    text, made = killed_during(b, {})
+    b.expect_match("^close_lead_create: UNCERTAIN: ", text)
+    b.expect(made in (0, 1), True, made)
+
+
+def test_connections_are_kept_and_replaced(b):
+    with Front(b) as front, trusting(b, front.url) as s:
+        s.rows("SELECT close_me_get()")
+        for _ in range(5):
+            s.rows("SELECT close_me_get()")
+        b.expect(front.connections, 1, "connections for six calls and a token")
+        front.drop()
+        s.rows(CREATE)  # on a new connection, and once
+        b.expect(front.connections, 2)
+    b.expect(leads_named(b, "Made over TLS"), 1)
+
+
+@contextlib.contextmanager
+def http2_front(b):
+    """nghttpx before the stand-in; gives its URL and a function for (client port, protocol) per request."""
+    folder = certificates(b)
+    log = os.path.join(folder, "nghttpx.log")
+    service = b.server.url.rsplit(":", 1)[1]
+    for _ in range(5):  # it cannot choose a port itself: another program may be faster
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port = probe.getsockname()[1]
+        process = subprocess.Popen(
+            ["nghttpx", "--conf=/dev/null", "--single-process", "--workers=1", "--no-ocsp",
+             f"--frontend=127.0.0.1,{port}", f"--backend=127.0.0.1,{service}", "--errorlog-file=/dev/null",
+             f"--accesslog-file={log}", "--accesslog-format=$remote_port $alpn", "here.key", "here.pem"],
+            cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            b.until(lambda: process.poll() is not None or answers(port), "nghttpx to listen")
+            if process.poll() is not None:
+                continue
+
+            def requests():
+                with open(log, encoding="ascii") as file:
+                    return [tuple(line.split()) for line in file if line.strip()]
+
+            yield f"https://127.0.0.1:{port}", requests
+            return
+        finally:
+            process.kill()
+            process.wait()
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(log)
+    raise bench.Failure("nghttpx does not start")
+
+
+def answers(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=10).close()
+    except OSError:
+        return False
+    return True
+
+
+def test_http2_carries_a_scan_over_one_connection(b):
+    if shutil.which("nghttpx") is None:
+        print("skipped: HTTP/2 needs nghttpx (nghttp2-proxy)")
+        return
+    with http2_front(b) as (url, requests), trusting(b, url) as s:
+        s.rows("SELECT close_config('page_size', 5)")
+        b.server.config({"latency_ms": 20})
+        b.expect(s.value("SELECT count(*) FROM close_leads"), bench.LEADS)
+        pages = [entry for entry in b.server.log() if entry["tool"] == "close_leads_list"]
+        b.expect(len(pages) >= bench.LEADS // 5, True, f"{len(pages)} pages")
+        b.expect(b.server.stats()["max_inflight"] > 1, True, "pages at the same time")
+        made = s.value(CREATE)
+        b.expect(s.value(f"SELECT name FROM close_leads WHERE id = '{made}'"), "Made over TLS")
+        b.until(lambda: len(requests()) >= len(pages) + 3, "the front's log")
+        seen = requests()
+    b.expect({protocol for _, protocol in seen}, {"h2"})
+    b.expect(len({client for client, _ in seen}), 1, "connections")
+
+
+# --- proxies -------------------------------------------------------------------------------------------
+
+def test_a_proxy_is_used_for_https(b):
+    for variable in ("https_proxy", "HTTPS_PROXY", "ALL_PROXY"):
+        with Front(b, "elsewhere") as front, Proxy(front.port) as proxy, \
+                trusting(b, f"https://{ELSEWHERE}:4443", **{variable: proxy.url}) as s:
+            b.expect(s.value("SELECT count(*) FROM close_leads"), bench.LEADS, variable)
+            b.expect({head.split("\r\n")[0] for head in proxy.heads},
+                     {f"CONNECT {ELSEWHERE}:4443 HTTP/1.1"}, variable)
+            for secret in ("authorization", "bearer", bench.SECRET):
+                b.expect(secret in "".join(proxy.heads).lower(), False, f"{secret} in the CONNECT")
+            b.expect(b"HTTP/1.1\r\n" in proxy.bytes, False, "the proxy sees ciphertext only")
+
+
+def test_a_proxy_that_refuses_is_named(b):
+    with Front(b) as front, Proxy() as proxy, trusting(b, front.url, https_proxy=proxy.url) as s:
+        for sql in ("SELECT count(*) FROM close_leads", CREATE):
+            refused(b, s, front, sql, "^close_[a-z_]+: NET: .*407")
+        b.expect(front.connections, 0, "nothing goes around the proxy")
+
+
+def test_no_proxy_exempts_a_host(b):
+    with Front(b) as front, Proxy() as proxy, \
+            trusting(b, front.url, https_proxy=proxy.url, no_proxy="127.0.0.1") as s:
+        b.expect(s.value("SELECT close_me_get() IS NOT NULL"), 1)
+        b.expect(proxy.connections, 0)
+
+
+def test_no_proxy_sees_plain_http_of_this_machine(b):
+    with Proxy() as proxy:
+        names = dict.fromkeys(("http_proxy", "https_proxy", "all_proxy", "ALL_PROXY"), proxy.url)
+        with b.shell(**names) as s:
+            b.expect(s.value("SELECT count(*) FROM close_leads"), bench.LEADS)
+        b.expect(proxy.connections, 0)
