@@ -7,10 +7,13 @@
  * PostgreSQL's named notation and defaults fill them in. NULL means "not given".
  *
  * Every call goes the same way: check the arguments (nothing is sent for a bad one), find the client of
- * the current user, run the call while serving interrupts, return its JSON as jsonb.
+ * the current user, run the call while serving interrupts, return its JSON as jsonb. A tool that writes
+ * is refused in a read-only transaction like any other writing command, which makes
+ * default_transaction_read_only a switch that each role has for itself.
  */
 #include "pg.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -30,6 +33,10 @@ run_request(clo_pg_owner *pending)
     clo_client *client;
     clo_err err;
 
+    if (XactReadOnly && clo_request_writes(clo_pg_owned(pending)))
+        ereport(ERROR, (errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
+                        errmsg("cannot execute %s in a read-only transaction",
+                               clo_pg_local(clo_request_name(clo_pg_owned(pending))))));
     client = clo_pg_function_client();
     call = clo_pg_own(CurrentMemoryContext, CLO_PG_CALL);
     clo_err_clear(&err);

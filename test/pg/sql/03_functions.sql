@@ -32,6 +32,17 @@ SELECT ok(count(*) > 3, 'the calls are listed') FROM close_requests WHERE tool =
 SELECT ok(bool_and(params !~ 'lead_none'), 'without values') FROM close_requests WHERE tool = 'close_lead_get';
 SELECT ok(value > 0, 'and counted') FROM close_stats WHERE name = 'requests';
 
+-- So does a read-only transaction.
+\! $CTL clear
+SET default_transaction_read_only = on;
+SELECT throws_ok(format($$SELECT close_note_create(%L, 'x')$$, :'lead'), '25006', NULL, 'a writer in a read-only transaction');
+SELECT throws_ok(format($$INSERT INTO close_notes (lead_id, note) VALUES (%L, 'x')$$, :'lead'), '25006', NULL, 'a table too');
+SELECT throws_ok($$SELECT close_execute('close_brand_new_create')$$, '25006', NULL, 'an unknown tool counts as a writer');
+SELECT is(close_execute('close_me_get') ->> 'id', close_me_get() ->> 'id', 'reads work');
+RESET default_transaction_read_only;
+\set calls `$CTL calls close_note_create`
+SELECT is(:calls, 0, 'nothing was sent');
+
 -- Read-only servers refuse writers before anything is sent.
 ALTER SERVER close OPTIONS (ADD readonly 'on');
 \! $CTL clear
