@@ -101,6 +101,9 @@ typedef struct sq_binds {
     clo_value *list;              /* values of the IN slot; owned */
     char *text;                   /* their texts; owned */
 } sq_binds;
+/* Numbers first, on the argv of xFilter itself: a copy of a value belongs to no connection, and newer SQLite
+ * (seen in 3.52) follows its pointer to one when it converts a text. */
+void sq_bind_numbers(const clo_plan *plan, sqlite3_value **argv);
 /* The values stay valid while `argv` does, and must be given back by sq_binds_free. Returns a result
  * code; only memory can be missing. */
 int sq_binds_make(const clo_plan *plan, sqlite3_value **argv, sq_binds *out);

@@ -18,19 +18,30 @@
 
 /* ---- single values ---------------------------------------------------------------------- */
 
-/* The value after affinity. False: out of memory. */
+static bool
+is_number(const clo_column *col)
+{
+    return col->type == CLO_T_INT || col->type == CLO_T_REAL || col->type == CLO_T_BOOL;
+}
+
+void
+sq_bind_numbers(const clo_plan *plan, sqlite3_value **argv)
+{
+    for (int i = 0; i < plan->n_slots; i++)
+        if (plan->slots[i].op != CLO_OP_IN &&
+            is_number(&plan->table->columns[plan->slots[i].column]))
+            (void)sqlite3_value_numeric_type(argv[i]); /* converts what looks like a number */
+}
+
+/* The value after affinity; numbers have been converted. False: out of memory. */
 static bool
 read_value(sqlite3_value *v, const clo_column *col, clo_op op, clo_value *out)
 {
-    bool number = col->type == CLO_T_INT || col->type == CLO_T_REAL || col->type == CLO_T_BOOL;
-    clo_code code;
+    clo_code code = sq_value_get(v, out);
 
-    if (number)
-        (void)sqlite3_value_numeric_type(v); /* converts what looks like a number */
-    code = sq_value_get(v, out);
     if (code == CLO_E_ARG && (op == CLO_OP_LT || op == CLO_OP_LE))
         *out = clo_text(AFTER_ALL_TIMES, strlen(AFTER_ALL_TIMES));
-    if (!number && (out->type == CLO_T_INT || out->type == CLO_T_REAL)) {
+    if (!is_number(col) && (out->type == CLO_T_INT || out->type == CLO_T_REAL)) {
         const char *s = (const char *)sqlite3_value_text(v);
 
         if (s == NULL)
@@ -91,10 +102,13 @@ read_list(sqlite3_value *in, const clo_column *col, list *l)
     int rc;
 
     for (rc = sqlite3_vtab_in_first(in, &v); rc == SQLITE_OK && v != NULL;
-         rc = sqlite3_vtab_in_next(in, &v))
+         rc = sqlite3_vtab_in_next(in, &v)) {
+        if (is_number(col))
+            (void)sqlite3_value_numeric_type(v);
         if (!read_value(v, col, CLO_OP_IN, &value) ||
             (value.type != CLO_T_NULL && !list_add(l, value)))
             return SQLITE_NOMEM;
+    }
     for (size_t i = 0; i < l->n; i++)
         if (l->values[i].type == CLO_T_TEXT)
             l->values[i].text = l->text + l->values[i].u.i;

@@ -320,6 +320,7 @@ read_values(sq_cursor *cur, sqlite3_value **argv)
     sqlite3_value *values[CLO_MAX_SLOTS];
 
     drop_values(cur);
+    sq_bind_numbers(&cur->plan, argv);
     for (int i = 0; i < cur->plan.n_slots; i++) {
         values[i] = argv[i];
         if (cur->limit < 0 || cur->plan.slots[i].op == CLO_OP_IN)
