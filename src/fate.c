@@ -40,8 +40,8 @@
 #define MINUTE_US INT64_C(60000000)
 #define SKEW_US (5 * MINUTE_US)
 #define DAY_US (24 * 60 * MINUTE_US)
-#define NEAR_PREFIX                                                                                \
-    32 /* bytes that two texts must share to be called nearly equal when one is cut */
+/* Bytes that two texts must share to be called nearly equal when one is cut. */
+#define NEAR_PREFIX 24
 #define MAX_CANDIDATES 64
 
 enum {                   /* fate_rule.flags */
