@@ -179,7 +179,7 @@ class Process:
         self._marks = 0
         self.out = tempfile.TemporaryFile("w+", dir=bench.folder)
         self.process = subprocess.Popen(
-            [os.environ.get("SQLITE3", "sqlite3"), "-interactive", "-init", "/dev/null", ":memory:"],
+            [shells.sqlite_program(), "-interactive", "-init", "/dev/null", ":memory:"],
             stdin=subprocess.PIPE, stdout=self.out, stderr=subprocess.STDOUT, text=True,
             env=bench.program_environment(), cwd=bench.folder)
         self.send(f".load {bench.library()}")
