@@ -157,6 +157,7 @@ typedef struct clo_pg_rel {
     clo_colset needed; /* columns that the query reads */
     List *conds;       /* of baserestrictinfo */
     bool complete;     /* conds says everything that baserestrictinfo says */
+    bool analyzed;     /* the backend has statistics */
     double total_rows; /* of the table */
     RelOptInfo *base;  /* in upper relations: the scanned one */
     bool ordered;      /* in upper relations: ORDER BY is asked for below */

@@ -109,6 +109,37 @@ collect_needed(RelOptInfo *rel, clo_pg_rel *r)
     clo_pg_columns_of(r->t, attrs, &r->needed);
 }
 
+static bool
+is_exact(const clo_pg_choice *choice, const RestrictInfo *rinfo)
+{
+    for (int i = 0; i < choice->plan.n_slots; i++)
+        if (choice->plan.slots[i].exact && choice->conds[choice->plan.slots[i].qual].rinfo == rinfo)
+            return choice->refusal == NULL;
+    return false;
+}
+
+/* Rows that a path delivers. After ANALYZE the backend's statistics know best (`by_statistics`);
+ * without it they would take half a percent for any equality, while the core knows what its
+ * parameters are about. The local conditions count on top. */
+static double
+path_rows(PlannerInfo *root, RelOptInfo *rel, const clo_pg_choice *choice, List *clauses,
+          double by_statistics)
+{
+    const clo_pg_rel *r = rel->fdw_private;
+    List *local = NIL;
+    ListCell *cell;
+
+    if (choice->plan.unique)
+        return 1;
+    if (r->analyzed)
+        return by_statistics;
+    foreach (cell, clauses)
+        if (!is_exact(choice, lfirst(cell)))
+            local = lappend(local, lfirst(cell));
+    return clamp_row_est(choice->plan.rows *
+                         clauselist_selectivity(root, local, (int)rel->relid, JOIN_INNER, NULL));
+}
+
 /* Rows of the whole table: from ANALYZE, else what the client has learnt, else the catalogue's guess. */
 static double
 table_rows(RelOptInfo *rel, clo_pg_rel *r)
@@ -143,12 +174,13 @@ clo_pg_rel_size(PlannerInfo *root, RelOptInfo *rel, Oid relation)
     r->complete = true;
     foreach (cell, rel->baserestrictinfo)
         r->conds = clo_pg_conditions(r->t, rel, lfirst(cell), r->conds, &r->complete);
+    r->analyzed = rel->tuples > 0;
     r->total_rows = clamp_row_est(table_rows(rel, r));
     rel->tuples = r->total_rows;
     set_baserel_size_estimates(root, rel);
     ask.conds = r->conds;
-    if (clo_pg_choose(rel, &ask, &choice, &err) == CLO_OK && choice->plan.unique)
-        rel->rows = 1;
+    if (clo_pg_choose(rel, &ask, &choice, &err) == CLO_OK)
+        rel->rows = path_rows(root, rel, choice, rel->baserestrictinfo, rel->rows);
 }
 
 /* --- Paths ----------------------------------------------------------------------------------------- */
@@ -291,7 +323,8 @@ joined_path(PlannerInfo *root, RelOptInfo *rel, clo_pg_rel *r, ParamPathInfo *in
     if (clo_pg_choose(rel, &ask, &choice, &err) != CLO_OK ||
         !uses_join(choice, list_length(r->conds)))
         return;
-    rows = choice->plan.unique ? 1 : info->ppi_rows;
+    rows = path_rows(root, rel, choice, list_concat_copy(rel->baserestrictinfo, info->ppi_clauses),
+                     info->ppi_rows);
     info->ppi_rows = rows;
     offer(root, rel, choice, rows, NIL, info->ppi_req_outer);
 }
@@ -371,15 +404,6 @@ encoded(const clo_pg_choice *choice)
     copy = pstrdup(clo_pg_owned(owner));
     clo_pg_release(owner);
     return copy;
-}
-
-static bool
-is_exact(const clo_pg_choice *choice, const RestrictInfo *rinfo)
-{
-    for (int i = 0; i < choice->plan.n_slots; i++)
-        if (choice->plan.slots[i].exact && choice->conds[choice->plan.slots[i].qual].rinfo == rinfo)
-            return choice->refusal == NULL;
-    return false;
 }
 
 ForeignScan *
