@@ -80,9 +80,10 @@ class Box:
 
     SETTINGS = {"outbox_settle_ms": 120000, "timeout_ms": 20000, "retries": 0}
 
-    def __init__(self, library, folder, server, name, install=True):
+    def __init__(self, library, folder, server, name, install=True, sanitized=False):
         self.library = library
         self.server = server
+        self.sanitized = sanitized
         self.path = os.path.join(folder, name + ".db")
         for suffix in ("", "-journal", "-wal", "-shm"):
             if os.path.exists(self.path + suffix):
@@ -92,13 +93,18 @@ class Box:
                          "SCALEKIT_CLIENT_SECRET": standin.CLIENT_SECRET,
                          "CLOSE_CONNECTION": standin.CONNECTION,
                          "CLOSE_IDENTIFIER": standin.IDENTIFIER})
+        if sanitized:
+            self.env.update({"LD_PRELOAD": hosts._sanitizer_runtime(),
+                             "ASAN_OPTIONS": "abort_on_error=0:exitcode=99:detect_leaks=1",
+                             "UBSAN_OPTIONS": "print_stacktrace=1:exitcode=99"})
         self.leads = [lead["id"] for lead in server.objects("leads")]
         if install:
             self.ok("SELECT close_outbox_install();")
 
     def other(self, name, **more):
         """Another file for the same service."""
-        return Box(self.library, os.path.dirname(self.path), self.server, name, **more)
+        return Box(self.library, os.path.dirname(self.path), self.server, name,
+                   sanitized=self.sanitized, **more)
 
     # --- the shell ------------------------------------------------------------------------
 

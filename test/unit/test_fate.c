@@ -331,7 +331,7 @@ static void
 test_a_crowd_is_unknown(void **state)
 {
     world *w = begin();
-    char id[64], name[16];
+    char id[64], name[24];
 
     (void)state;
     for (int i = 0; i < 70; i++) {
