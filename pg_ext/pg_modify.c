@@ -67,10 +67,12 @@ clo_pg_modify_targets(CLO_PG_UPDATE_TARGETS_ARGS)
 #endif
     if (query->commandType != CMD_DELETE || query->returningList == NIL)
         return;
-    var = makeWholeRowVar(target_rte, (int)rtindex, 0, false);
 #if PG_VERSION_NUM >= 140000
+    /* As the planner makes it itself for tables with row triggers: one name, one definition. */
+    var = makeVar((int)rtindex, InvalidAttrNumber, RECORDOID, -1, InvalidOid, 0);
     add_row_identity_var(root, var, rtindex, ROW_JUNK);
 #else
+    var = makeWholeRowVar(target_rte, (int)rtindex, 0, false);
     query->targetList =
         lappend(query->targetList, makeTargetEntry((Expr *)var, list_length(query->targetList) + 1,
                                                    pstrdup(ROW_JUNK), true));
@@ -147,7 +149,7 @@ user_of(ResultRelInfo *rri, EState *estate)
 }
 
 static clo_pg_modify *
-begin(ResultRelInfo *rri, EState *estate, CmdType operation)
+begin(const ModifyTable *plan, ResultRelInfo *rri, EState *estate, CmdType operation)
 {
     clo_pg_modify *m = palloc0(sizeof *m);
     TriggerDesc *triggers = rri->ri_TrigDesc;
@@ -162,8 +164,9 @@ begin(ResultRelInfo *rri, EState *estate, CmdType operation)
     m->client = clo_pg_owned(client);
     clo_pg_filler_init(&m->filler, m->t, RelationGetDescr(rri->ri_RelationDesc), NULL);
     initStringInfo(&m->ids);
+    /* The executor prepares RETURNING and WITH CHECK OPTION after this call: the plan knows. */
     m->answer =
-        rri->ri_projectReturning != NULL || rri->ri_WithCheckOptions != NIL ||
+        (plan != NULL && (plan->returningLists != NIL || plan->withCheckOptionLists != NIL)) ||
         (triggers != NULL && (triggers->trig_insert_after_row || triggers->trig_update_after_row));
     m->batch = 1;
     if (m->kind == CLO_CREATE && !m->answer &&
@@ -181,12 +184,7 @@ clo_pg_modify_begin(ModifyTableState *mtstate, ResultRelInfo *rri, List *fdw_pri
 
     if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
         return;
-    m = begin(rri, mtstate->ps.state, mtstate->operation);
-    /* The executor prepares RETURNING after this call: the plan knows it already. */
-    if (((ModifyTable *)mtstate->ps.plan)->returningLists != NIL) {
-        m->answer = true;
-        m->batch = 1;
-    }
+    m = begin((ModifyTable *)mtstate->ps.plan, rri, mtstate->ps.state, mtstate->operation);
     m->attrs = linitial(fdw_private);
     if (mtstate->operation != CMD_INSERT) {
         Plan *subplan = clo_pg_subplan(mtstate, subplan_index);
@@ -201,22 +199,22 @@ clo_pg_modify_begin(ModifyTableState *mtstate, ResultRelInfo *rri, List *fdw_pri
     rri->ri_FdwState = m;
 }
 
-/* COPY FROM, and rows that a partitioned table routes here. */
+/* COPY FROM (without a plan), and rows that a partitioned table routes here. */
 void
 clo_pg_insert_begin(ModifyTableState *mtstate, ResultRelInfo *rri)
 {
     ModifyTable *plan = (ModifyTable *)mtstate->ps.plan;
-    clo_pg_modify *m;
 
     if (plan != NULL && plan->onConflictAction != ONCONFLICT_NONE)
         ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
                         errmsg("ON CONFLICT is not supported for tables of Close")));
-    m = begin(rri, mtstate->ps.state, CMD_INSERT);
-    if (plan != NULL && plan->returningLists != NIL) {
-        m->answer = true;
-        m->batch = 1;
-    }
-    rri->ri_FdwState = m;
+    /* An UPDATE that moves a row to a partition that it updates as well has one state for two kinds. */
+    if (rri->ri_FdwState != NULL)
+        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                        errmsg("cannot move a row into foreign table \"%s\", which the statement "
+                               "updates",
+                               RelationGetRelationName(rri->ri_RelationDesc))));
+    rri->ri_FdwState = begin(plan, rri, mtstate->ps.state, CMD_INSERT);
 }
 
 void

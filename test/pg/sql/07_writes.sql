@@ -97,11 +97,42 @@ SELECT id AS note FROM seen WHERE note = 'CALM' \gset
 SELECT is(run(format($$UPDATE close_notes SET note = 'loud' WHERE id = %L$$, :'note')), 1::bigint, 'UPDATE with a BEFORE trigger');
 SELECT is((SELECT note FROM close_notes WHERE id = :'note'), 'LOUD', 'sends what the trigger made');
 
+-- DELETE with row triggers and RETURNING.
+CREATE FUNCTION remember_old() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO seen VALUES (OLD.id, 'gone: ' || OLD.note);
+    RETURN OLD;
+END $$;
+CREATE TRIGGER remember_old AFTER DELETE ON close_notes FOR EACH ROW EXECUTE FUNCTION remember_old();
+SELECT results_eq(format('DELETE FROM close_notes WHERE id = %L RETURNING note', :'note'), $$VALUES ('LOUD'::text)$$, 'DELETE ... RETURNING with a trigger');
+SELECT is((SELECT note FROM seen WHERE id = :'note' AND note LIKE 'gone%'), 'gone: LOUD', 'which saw the old row');
+DROP TRIGGER shout ON close_notes;
+DROP TRIGGER remember ON close_notes;
+DROP TRIGGER remember_old ON close_notes;
+
+-- Views with a check see what the service made of the row.
+CREATE VIEW acme_leads AS SELECT id, name, description FROM close_leads WHERE description = 'checked' WITH CHECK OPTION;
+SELECT is(run($$INSERT INTO acme_leads (name, description) VALUES ('Inside Ltd', 'checked')$$), 1::bigint, 'WITH CHECK OPTION');
+SELECT throws_ok($$INSERT INTO acme_leads (name, description) VALUES ('Outside Ltd', 'other')$$, '44000', NULL, 'is checked');
+
+-- Inherited tables: one statement for local and foreign rows.
+CREATE TABLE remarks (id text, note text);
+INSERT INTO remarks VALUES ('local', 'batch 1');
+CREATE FOREIGN TABLE remarks_close () INHERITS (remarks) SERVER close OPTIONS ("table" 'close_notes');
+SELECT is(run($$UPDATE remarks SET note = 'batch one' WHERE note = 'batch 1'$$), 2::bigint, 'UPDATE of a parent');
+SELECT set_eq($$WITH d AS (DELETE FROM remarks WHERE note = 'batch one' RETURNING note, id) SELECT note, id = 'local' FROM d$$,
+              $$VALUES ('batch one', true), ('batch one', false)$$, 'DELETE ... RETURNING of a parent');
+
 -- COPY FROM and routing of rows.
+SELECT is(run(format('COPY close_notes (lead_id, note) FROM PROGRAM %L', format('printf "%s\tby copy\n%1$s\tby copy\n"', :'lead'))), 2::bigint, 'COPY FROM');
+SELECT is((SELECT count(*) FROM close_notes WHERE lead_id = :'lead' AND note = 'by copy'), 2::bigint, 'creates rows');
 CREATE TEMP TABLE source AS SELECT :'lead'::text AS lead_id, 'copied ' || n AS note FROM generate_series(1, 5) n;
 CREATE TABLE notes_all (lead_id text, note text) PARTITION BY LIST (lead_id);
 CREATE FOREIGN TABLE notes_rest PARTITION OF notes_all DEFAULT SERVER close OPTIONS ("table" 'close_notes');
+CREATE TABLE notes_local PARTITION OF notes_all FOR VALUES IN ('here');
+INSERT INTO notes_all VALUES ('here', 'moves');
 SELECT is(run('INSERT INTO notes_all SELECT * FROM source'), 5::bigint, 'rows routed to a partition');
+SELECT throws_ok(format($$UPDATE notes_all SET lead_id = %L WHERE note IN ('moves', 'copied 1')$$, :'lead'), NULL, NULL, 'a row is not moved into a partition that is updated too');
 SELECT is((SELECT count(*) FROM close_notes WHERE lead_id = :'lead' AND note LIKE 'copied %'), 5::bigint, 'arrive');
 
 -- Updates of several rows, joins.
