@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Compares generated queries over the extension with the same queries over a plain copy of the data.
 
-    test/host/property.py [--count N] [--seed N] [--build DIR] [--leads N] [--window N]
-                          [--page-size N] [--keep-going]
+    test/host/property.py [--host sqlite|pg] [--count N] [--seed N] [--build DIR] [--leads N]
+                          [--window N] [--page-size N] [--keep-going]
 
-The stand-in's objects are loaded into ordinary SQLite tables by oracle.py, which shares no code with
-the product. A generator makes queries from a seed: conditions of every kind, AND, OR and NOT, ORDER
+The stand-in's objects are loaded into ordinary tables by oracle.py, which shares no code with the
+product: a SQLite database beside the shell, or local tables in the same PostgreSQL database. A generator makes queries from a seed: conditions of every kind, AND, OR and NOT, ORDER
 BY, LIMIT and OFFSET, joins, aggregates, sub-selects. Each must give the same rows on both sides; a
 query whose order is not total is compared as a set, and one with LIMIT by a total order. The seed
 is printed, and one query can be run again with --seed and --only.
@@ -18,6 +18,7 @@ import sys
 import time
 
 import compare
+import facts
 import hosts
 import oracle
 import shells
@@ -68,10 +69,14 @@ class Query:
 class Generator:
     """Makes queries; the values in conditions come from the data, so that they hit."""
 
+    TRUTH = {0: "0", 1: "1"}
+    MISSES = {"integer": "17", "boolean": "1", "real": "1.5"}
+
     def __init__(self, seed, copy, tables, page_size=0):
         self.random = random.Random(seed)
         self.copy = copy
-        self.tables = {table: [c for c in columns if (table, c.name) not in SINGLE_ONLY]
+        left_out = SINGLE_ONLY | facts.HIDDEN
+        self.tables = {table: [c for c in columns if (table, c.name) not in left_out]
                        for table, columns in tables.items()}
         self.choices = [table for table in TABLES
                         if table != "close_events" or not 0 < page_size < EVENTS_AT_ONCE]
@@ -138,11 +143,15 @@ class Generator:
         if shape == 0:
             return Query(f"SELECT count(*) FROM {table}{where}", False)
         if shape == 1:
-            return Query(f"SELECT count({column}), count(DISTINCT {column}), min({column}), "
-                         f"max({column}) FROM {table}{where}", False)
+            extremes = self._extremes(table, column)
+            return Query(f"SELECT count({column}), count(DISTINCT {column}){extremes} "
+                         f"FROM {table}{where}", False)
         having = self.random.choice(("", " HAVING count(*) > 1"))
         return Query(f"SELECT {column}, count(*) FROM {table}{where} GROUP BY {column}{having}",
                      False)
+
+    def _extremes(self, _table, column):
+        return f", min({column}), max({column})"
 
     def _nested(self):
         left, left_key, right, right_key = self.random.choice(JOINS)
@@ -158,7 +167,7 @@ class Generator:
                          f'WHERE y."{right_key}" = x."{left_key}" AND '
                          f'{self._condition(right, "y.")})', False)
         inner = self._tail(f"SELECT {self._q('id')} FROM {left}{self._where(left)}", left, ["id"])
-        return Query(f"SELECT count(*) FROM ({inner.sql})", False)
+        return Query(f"SELECT count(*) FROM ({inner.sql}) x", False)
 
     def _union(self):
         table = self.random.choice(self.choices)
@@ -253,8 +262,10 @@ class Generator:
         if chance < 0.03:
             return "NULL"
         if not values or chance < 0.1:
-            return {"integer": "17", "boolean": "1", "real": "1.5"}.get(column.kind, "'nothing'")
+            return self.MISSES.get(column.kind, "'nothing'")
         value = self.random.choice(values)
+        if column.kind == "boolean":
+            return self.TRUTH[value]
         if isinstance(value, (int, float)):
             if column.kind == "integer" and chance > 0.9:
                 return f"{value}.0"
@@ -264,34 +275,130 @@ class Generator:
     def _pattern(self, table, column):
         values = [v for v in self._sample(table, column) if v] or ["x"]
         word = self.random.choice(values)[:self.random.randint(1, 4)].replace("'", "''")
+        word = word.replace("\\", "")  # the escape character of one dialect
         return self.random.choice((f"'{word}%'", f"'%{word}%'", f"'%{word}'"))
+
+
+class PgGenerator(Generator):
+    """The same queries in PostgreSQL's dialect."""
+
+    TRUTH = {0: "false", 1: "true"}
+    MISSES = {"integer": "17", "boolean": "true", "real": "1.5", "time": "'1999-01-01'",
+              "date": "'1999-01-01'"}
+
+    def _extremes(self, table, column):
+        kinds = {self._q(item.name): item.kind for item in self._columns(table)}
+        return "" if kinds[column] == "boolean" else super()._extremes(table, column)
+
+
+class SqliteSide:
+    """The extension in the sqlite3 shell, the copy in Python's own SQLite."""
+
+    generator = Generator
+
+    def __init__(self, options, server, folder):
+        self.host = hosts.SqliteHost(options.build, options.engine)
+        self.shell = self.host.session(server, NoCase, {}, settings_of(options), folder, "property")
+        self.copy = oracle.Oracle(server)
+
+    def expected(self, query):
+        return [compare.row(values, "sqlite") for values in self.copy.query(query.sql)], None
+
+    def actual(self, query):
+        outcome = self.shell.run(query.sql + ";")
+        return [compare.row(values, "sqlite") for values in outcome.rows], outcome.errors
+
+    def close(self):
+        status, stderr = self.shell.close()
+        self.host.close()
+        return status, stderr
+
+
+class PgSide:
+    """Foreign tables in schema public, local copies of the same names in schema local."""
+
+    generator = PgGenerator
+    TYPES = {"text": "text", "integer": "bigint", "real": "double precision",
+             "boolean": "boolean", "time": "timestamptz", "date": "date", "json": "jsonb",
+             "custom": "jsonb"}
+
+    def __init__(self, options, server, folder):
+        self.host = hosts.PgHost(options.build)
+        self.copy = oracle.Oracle(server)
+        try:
+            self.shell = self.host.session(server, NoCase, {}, settings_of(options), folder,
+                                           "0-property")
+            self._load()
+        except BaseException:
+            self.host.close()
+            raise
+
+    def _load(self):
+        self._must("CREATE SCHEMA local;")
+        for table in sorted(set(TABLES)):
+            columns = self.copy.tables[table]
+            declared = ", ".join(f'"{c.name}" {self.TYPES[c.kind]}' for c in columns)
+            self._must(f"CREATE TABLE local.{table} ({declared});")
+            for row in self.copy.query(f"SELECT * FROM {table}"):
+                self._must(f"INSERT INTO local.{table} VALUES ("
+                           + ", ".join(self._literal(v, c.kind) for v, c in zip(row, columns)) + ");")
+
+    @staticmethod
+    def _literal(value, kind):
+        if value is None:
+            return "NULL"
+        if kind == "boolean":
+            return "true" if value else "false"
+        return "'" + str(value).replace("'", "''") + "'"
+
+    def _must(self, sql):
+        outcome = self.shell.run(sql)
+        if outcome.errors:
+            raise shells.ShellDied(f"{sql[:200]}: {outcome.errors[0]}")
+        return outcome
+
+    def _rows(self, schema, query):
+        outcome = self.shell.run(f"SET search_path = {schema};\n{query.sql};")
+        return [compare.row(values, "pg") for values in outcome.rows], outcome.errors
+
+    def expected(self, query):
+        return self._rows("local", query)
+
+    def actual(self, query):
+        return self._rows("public", query)
+
+    def close(self):
+        status, stderr = self.shell.close()
+        self.host.close()
+        return status, stderr
 
 
 class Check:
     """Runs the queries on both sides."""
 
-    def __init__(self, options, server, shell, copy):
-        self.options = options
-        self.server = server
-        self.shell = shell
-        self.copy = copy
+    def __init__(self, side):
+        self.side = side
         self.rows = 0
-        self.queries = 0
 
     def one(self, query):
         """None when both sides agree, else what differs."""
-        self.queries += 1
-        expected = [compare.row(values, "sqlite") for values in self.copy.query(query.sql)]
-        outcome = self.shell.run(query.sql + ";")
-        if outcome.errors:
-            return f"error: {outcome.errors[0]}"
-        actual = [compare.row(values, "sqlite") for values in outcome.rows]
+        expected, errors = self.side.expected(query)
+        if errors:
+            return f"the copy refuses it: {errors[0]}"
+        actual, errors = self.side.actual(query)
+        if errors:
+            return f"error: {errors[0]}"
         self.rows += len(actual)
         return compare.diff_rows(expected, actual, query.ordered)
 
 
+def settings_of(options):
+    return [("concurrency", str(options.window)), ("page_size", str(options.page_size))]
+
+
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--host", choices=("sqlite", "pg"), default="sqlite")
     parser.add_argument("--count", type=int, default=400)
     parser.add_argument("--seed", type=int, default=20240502)
     parser.add_argument("--only", type=int, help="run only the query of this number")
@@ -315,39 +422,47 @@ def main():
     started = time.monotonic()
     print(f"seed {options.seed}, {options.count} queries over {options.leads} leads, "
           f"window {options.window}, page size {options.page_size or 'default'}")
-    failures = 0
     with hosts.private_folder() as folder, \
             standin.Standin(options.build, f"--leads {options.leads}") as server:
-        host = hosts.SqliteHost(options.build, options.engine)
-        settings = [("concurrency", str(options.window)), ("page_size", str(options.page_size)),
-                    ("cache_ttl_ms", "0")]
-        shell = host.session(server, NoCase, {}, settings, folder, "property")
-        copy = oracle.Oracle(server)
-        generator = Generator(options.seed, copy, copy.tables, options.page_size)
-        check = Check(options, server, shell, copy)
-        for number in range(options.count):
-            query = generator.query()
-            if options.only is not None and number != options.only:
-                continue
-            try:
-                problem = check.one(query)
-            except shells.ShellDied as death:
-                problem = str(death)
-                options.keep_going = False
-            if problem:
-                failures += 1
-                shown = problem.replace("\n", "\n  ")
-                print(f"query {number} differs (--seed {options.seed} --only {number})\n"
-                      f"  {query.sql}\n  {shown}", flush=True)
-                if not options.keep_going:
-                    break
-        status, stderr = shell.close()
-        if stderr.strip():
-            print(stderr)
+        try:
+            side = (PgSide if options.host == "pg" else SqliteSide)(options, server, folder)
+        except (ImportError, FileNotFoundError) as problem:
+            print(f"skipping the PostgreSQL host: {problem}")
+            return 0
+        check = Check(side)
+        try:
+            failures = compare_all(options, side, check)
+        finally:
+            status, stderr = side.close()
+    if stderr.strip():
+        print(stderr)
     took = time.monotonic() - started
-    print(f"{check.rows} rows compared in {took:.1f} s")
-    print(f"{check.queries - failures} passed, {failures} failed")
-    return 1 if failures or (status not in (0, 1) and not failures) else 0
+    print(f"{check.rows} rows compared in {took:.1f} s, {failures} failed")
+    return 1 if failures or status not in (0, 1) else 0
+
+
+def compare_all(options, side, check):
+    """Number of queries that differ."""
+    generator = side.generator(options.seed, side.copy, side.copy.tables, options.page_size)
+    failures = 0
+    for number in range(options.count):
+        query = generator.query()
+        if options.only is not None and number != options.only:
+            continue
+        dead = False
+        try:
+            problem = check.one(query)
+        except shells.ShellDied as death:
+            problem, dead = str(death), True
+        if not problem:
+            continue
+        failures += 1
+        shown = problem.replace("\n", "\n  ")
+        print(f"query {number} differs (--seed {options.seed} --only {number})\n"
+              f"  {query.sql}\n  {shown}", flush=True)
+        if dead or not options.keep_going:
+            break
+    return failures
 
 
 if __name__ == "__main__":
