@@ -148,9 +148,9 @@ clo_pg_insert_batch(EState *estate, ResultRelInfo *rri, TupleTableSlot **slots,
     (void)plan_slots;
     MemoryContextReset(m->row);
     old = MemoryContextSwitchTo(m->row);
-    b.requests = palloc0(sizeof *b.requests * (size_t)b.n);
-    b.calls = palloc0(sizeof *b.calls * (size_t)b.n);
-    b.in_flight = palloc0(sizeof *b.in_flight * (size_t)b.n);
+    b.requests = palloc0(sizeof(clo_pg_owner *) * (size_t)b.n);
+    b.calls = palloc0(sizeof(clo_pg_owner *) * (size_t)b.n);
+    b.in_flight = palloc0(sizeof(clo_call *) * (size_t)b.n);
     for (int i = 0; i < b.n; i++) {
         b.requests[i] = clo_pg_own(m->row, CLO_PG_REQUEST);
         b.calls[i] = clo_pg_own(m->row, CLO_PG_CALL);

@@ -1,4 +1,8 @@
 -- The foreign data wrapper, and the functions and views that are no tools.
+--
+-- A released script is never edited: what changes after a release goes into close--OLD--NEW.sql beside
+-- this file, also when it is empty, and an object that leaves SQL keeps its C entry point as one that
+-- raises "ALTER EXTENSION close UPDATE". Install and upgrade must end in the same catalogue.
 
 CREATE FUNCTION close_fdw_handler()
 RETURNS fdw_handler
