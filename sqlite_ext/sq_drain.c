@@ -107,8 +107,12 @@ static const char *const sql[S_COUNT] = {
         "result = ?7, error_class = ?8, error = ?9, lease_until = ?10, worker = NULL, "
         "attempts = attempts - ?11 "
         "WHERE id = ?1 AND state = 'sending' AND worker = ?12 AND attempts = ?13",
-    [S_PRUNE] = "DELETE FROM main.close_outbox WHERE state IN ('done', 'cancelled') "
-                "AND finished < ?1 AND id < (SELECT max(id) FROM main.close_outbox)",
+    /* Ids grow with time, so the search ends at the first row that is young enough. The last row stays:
+     * its id must not be given away again. */
+    [S_PRUNE] = "DELETE FROM main.close_outbox WHERE id < coalesce("
+                "(SELECT id FROM main.close_outbox WHERE created >= ?1 ORDER BY id LIMIT 1), "
+                "(SELECT max(id) FROM main.close_outbox)) "
+                "AND (state = 'done' OR state = 'cancelled') AND finished < ?1",
 };
 
 typedef struct drain {

@@ -18,9 +18,11 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "host"))
 
 import hosts  # noqa: E402
+import shells  # noqa: E402
 import standin  # noqa: E402
 
 PAST = "2001-01-01T00:00:00.000000Z"
+PROGRESS = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)
 HANG_SECONDS = 120  # only to notice a process that will never end
 IDLE_SECONDS = 60
 
@@ -68,6 +70,20 @@ class Connection:
     def interrupt(self):
         self._lib.sqlite3_interrupt(self._db)
 
+    def interrupt_after(self, n):
+        """Ctrl-C at the n-th instruction of SQLite's machine from now; 0 takes it back."""
+        left = [n]
+
+        def count(_):
+            left[0] -= 1
+            if left[0] == 0:
+                self.interrupt()
+            return 0
+
+        self._handler = PROGRESS(count if n else 0)
+        self._lib.sqlite3_progress_handler(self._db, 1 if n else 0, self._handler, None)
+        return lambda: left[0] <= 0
+
     def autocommit(self):
         return self._lib.sqlite3_get_autocommit(self._db) != 0
 
@@ -110,11 +126,12 @@ class Box:
 
     def start(self, sql, library=None, env=None, settings=None):
         """A shell that runs `sql`, as a running process."""
-        lines = [".load " + (library or self.library), ".timeout 20000", ".output /dev/null"]
+        lines = [".load " + (library or self.library), ".timeout 20000", ".output /dev/null",
+                 "PRAGMA trusted_schema = ON;"]  # newer shells start without
         for name, value in {**self.SETTINGS, **(settings or {})}.items():
             lines.append(f"SELECT close_config({quote(name)}, {quote(value)});")
         lines += [".output stdout", ".mode json", sql]
-        process = subprocess.Popen(["sqlite3", "-bail", self.path], env={**self.env, **(env or {})},
+        process = subprocess.Popen([shells.sqlite_program(), "-bail", self.path], env={**self.env, **(env or {})},
                                    stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE)
         try:

@@ -3,8 +3,9 @@
 import datetime
 import json
 import random
+import time
 
-from outbox_base import check, same
+from outbox_base import PAST, check, same
 
 NOTE = "close_note_create"
 BEFORE = {"kind": "reset_before"}
@@ -177,6 +178,29 @@ def test_equal_calls_at_the_same_time(b):
     check(len(made) <= 8, f"{len(made)} leads of 8")
     check(set(owned) <= set(made), "every object that a row names exists")
     same(len(owned) + b.states().get("uncertain", 0), 8)
+
+
+def test_an_answer_beats_a_look_up(b):
+    """A look-up takes the object of an equal call under way; its answer gives it to the right row."""
+    lost = b.enqueue("close_lead_create", {"name": "Double"})
+    b.server.fault({"tool": "close_lead_create", **BEFORE})
+    b.drain()
+    slow = b.enqueue("close_lead_create", {"name": "Double"})
+    b.server.fault({"tool": "close_lead_create", "kind": "delay", "ms": 1500, "after": True})
+    worker = b.start("SELECT close_outbox_drain();")
+    limit = time.monotonic() + 60
+    while not count(b, "leads", "name", "Double"):
+        check(time.monotonic() < limit, "the call never arrived")
+        time.sleep(0.01)
+    b.query("UPDATE close_outbox SET lease_until = ? WHERE id = ?", PAST, lost)
+    b.drain()
+    status, _, err = b.end(worker)
+    same((status, err), (0, ""))
+    b.finish()
+    same(b.states(), {"done": 2})
+    owned = {b.row(row, "object_id")[0] for row in (lost, slow)}
+    same(owned, {o["id"] for o in b.server.objects("leads") if o["name"] == "Double"})
+    same(len(owned), 2)
 
 
 def test_doubt_is_uncertain(b):
