@@ -1,0 +1,354 @@
+#!/usr/bin/env python3
+"""The benchmark: both hosts and what a user would run instead, in one run against one service.
+
+    bench.py --build build                      everything; half an hour on two quiet cores
+    bench.py --build build --quick              one run each, 1,000 leads, 20 ms: a smoke test
+    bench.py --build build --only fields,count  some questions only (workloads.py has the names)
+    bench.py --build build --write-docs         docs/performance.md and its plots from bench.json
+
+Prints tables as it goes, writes bench.json into the build folder. The runs of the contenders alternate, so
+that a noisy moment does not hit one of them alone; figures are medians. The service is the stand-in on
+the same machine: what it spends itself is measured too, and printed, because where it is busy all the
+time nobody can be faster than it.
+
+Ends with status 1 when a contender brings a wrong number of rows or fails.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+
+import contenders
+import report
+import special
+import workloads
+
+import shells  # found by the path that contenders sets
+import standin
+
+LATENCIES = (0, 20, 100)
+ROWS = (1000, 10000, 100000)  # for the plot of time against rows, at MIDDLE
+MIDDLE = 20
+MAIN = 10000
+LARGE = 100000
+KEYS = 1000
+SLOW_MS = 8000  # what takes longer is not repeated
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--build", default="build")
+    parser.add_argument("--runs", type=int, default=3, help="runs of each (default 3)")
+    parser.add_argument("--quick", action="store_true", help="smoke test")
+    parser.add_argument("--only", help="comma-separated workloads")
+    parser.add_argument("--hosts", default="sqlite,pg")
+    parser.add_argument("--latencies", help="comma-separated milliseconds")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
+                        help="a setting of our hosts, for comparisons (concurrency=1)")
+    parser.add_argument("--no-sdk", action="store_true", help="leave the SDK out")
+    parser.add_argument("--limit", type=int, default=150, help="seconds for one run")
+    parser.add_argument("--write-docs", action="store_true", help="only write docs from bench.json")
+    return parser.parse_args()
+
+
+class Service:
+    """A stand-in of one size, with the facts about its data."""
+
+    def __init__(self, build, leads, keys):
+        self.leads = leads
+        self.keys = keys
+        self.server = standin.Standin(build, f"--leads {leads}")
+        self.facts = None
+
+    def learn(self, folder):
+        """The facts come from the service by other means than those that are measured."""
+        floor_env = contenders.token(self.server)
+        columns = _columns()
+        ids = _all_ids(self.server, floor_env, workloads.LEADS, {"_fields": "id"}, workloads.LEAD_PAGE,
+                       min(self.leads, MAIN))
+        step = max(1, len(ids) // self.keys)
+        self.facts = workloads.Facts(
+            leads=_total(self.server, floor_env, workloads.LEADS, {}),
+            opportunities=_total(self.server, floor_env, workloads.OPPORTUNITIES, {}),
+            matching=_total(self.server, floor_env, workloads.LEADS, {"query": workloads.FILTER}),
+            keys=ids[::step][:self.keys], columns=columns)
+
+
+def _columns():
+    """The plain columns of the leads, as the tests know them."""
+    path = os.path.join(contenders.HERE, "..", "data", "columns.tsv")
+    with open(path, encoding="utf-8") as file:
+        rows = [line.rstrip("\n").split("\t") for line in file if not line.startswith("#")]
+    return [row[1] for row in rows if row[0] == "leads" and row[1].isidentifier()]
+
+
+def _get(server, bearer, path, params):
+    return contenders.get_json(server, bearer, path, params)
+
+
+def _total(server, bearer, path, params):
+    return _get(server, bearer, path, {**params, "_limit": 1, "_fields": "id"})["total_results"]
+
+
+def _all_ids(server, bearer, path, params, page, most):
+    ids = []
+    while len(ids) < most:
+        answer = _get(server, bearer, path, {**params, "_limit": page, "_skip": len(ids)})
+        ids += [row["id"] for row in answer["data"]]
+        if not answer["has_more"]:
+            break
+    return ids
+
+
+class Bench:
+    """One run of the whole program."""
+
+    def __init__(self, args, folder):
+        self.args = args
+        self.folder = folder
+        self.build = os.path.abspath(args.build)
+        self.runs = 1 if args.quick else args.runs
+        self.problems = []
+        self.cases = []
+        self.result = {"command": _command(args), "versions": special.environment_versions(),
+                       "runs": self.runs, "keys": 50 if args.quick else KEYS, "notes": [], "cases": self.cases, "settings": _settings(args)}
+        self.hosts = [contenders.Host(self.build, name, _settings(args))
+                      for name in args.hosts.split(",") if name]
+        for host in self.hosts:
+            self.result["versions"][host.name] = host.version
+        self.floors = [contenders.Floor("floor", self.build, 1, args.limit),
+                       contenders.Floor("floor-x8", self.build, workloads.AT_ONCE, args.limit)]
+        self.others = [*self._sdk(), *self._pipeline(), *self.floors]
+
+    def _sdk(self):
+        if self.args.no_sdk:
+            return []
+        folder = os.path.join(self.folder, "sdk")
+        os.mkdir(folder)
+        version, why = contenders.install_sdk(folder)
+        self.result["versions"]["sdk"] = version
+        if version is None:
+            self._note(f"The SDK is left out: {why}.")
+            return []
+        return [contenders.Sdk(name, folder, self.args.limit) for name in ("sdk", "sdk-max", "sdk-x8")]
+
+    def _pipeline(self):
+        missing = [name for name in ("curl", "jq", "sqlite3") if not contenders.shutil.which(name)]
+        if missing:
+            self._note(f"The pipeline is left out: {', '.join(missing)} missing.")
+            return []
+        return [contenders.Pipeline(self.args.limit)]
+
+    def _note(self, text):
+        self.result["notes"].append(text)
+        print(text, flush=True)
+
+    # --- measuring ------------------------------------------------------------------------------
+
+    def round(self, service, latency, keys):
+        """All contenders on some workloads at one latency; prints their table."""
+        chosen = [workloads.BY_KEY[key] for key in keys if self._wanted(key, latency)]
+        done = []
+        for workload in chosen:
+            takers = [c for c in (*self.hosts, *self.others)
+                      if isinstance(c, contenders.Host) or c.takes(workload, service.facts)]
+            done += self._case_row(service, latency, workload, takers)
+        self.cases += done
+        if done:
+            print(report.text_table(done, service.leads, latency), flush=True)
+
+    def _wanted(self, key, latency):
+        workload = workloads.BY_KEY[key]
+        if self.args.only and key not in self.args.only.split(","):
+            return False
+        return not (workload.once_at_0ms and latency and not self.args.quick)
+
+    def _case_row(self, service, latency, workload, takers):
+        cases = {}
+        service.server.config({"latency_ms": latency})
+        for turn in range(self.runs):
+            for taker in takers:
+                case = cases.setdefault(taker.name, _new_case(service, latency, workload, taker))
+                if turn and (case["note"] or max(case["ms"]) > SLOW_MS):
+                    continue
+                self._measure(case, service, workload, taker)
+        service.server.config({"latency_ms": 0})
+        for case in cases.values():
+            case["median_ms"] = statistics.median(case["ms"]) if case["ms"] else None
+        return list(cases.values())
+
+    def _measure(self, case, service, workload, taker):
+        server = service.server
+        start = {}
+
+        def mark():
+            server.control("DELETE", "log")
+            start["cpu"] = contenders.cpu_ms(server.pid)
+
+        try:
+            with tempfile.TemporaryDirectory(dir=self.folder) as folder:
+                os.chmod(folder, 0o755)
+                sample = taker.measure(workload, server, service.facts, folder, mark)
+            service_cpu = contenders.cpu_ms(server.pid) - start["cpu"]
+            log = [entry for entry in server.log() if _counts(entry)]
+        except contenders.Slow:
+            case["note"] = f"> {self.args.limit} s"
+            return
+        except contenders.Failed as error:
+            case["note"] = "failed"
+            self._problem(case, str(error))
+            return
+        finally:
+            if workload.writes:
+                server.reset()
+                server.config({"latency_ms": case["latency_ms"]})
+        rows = sum(entry["status"] // 100 == 2 for entry in log) if workload.writes else sample.rows
+        expected = workload.expected(service.facts)
+        if expected is not None and rows != expected:
+            case["note"] = "wrong"
+            self._problem(case, f"{rows} rows, not {expected}")
+        case["ms"].append(round(sample.ms, 2))
+        case.update(rows=rows, cpu_ms=sample.cpu_ms and round(sample.cpu_ms, 1), peak_kb=sample.peak_kb,
+                    calls=len(log), in_flight=max((entry["inflight"] for entry in log), default=0),
+                    service_cpu_ms=round(service_cpu, 1))
+
+    def _problem(self, case, text):
+        self.problems.append(f"{case['workload']} at {case['latency_ms']} ms, {case['contender']}: {text}")
+        print(self.problems[-1], file=sys.stderr, flush=True)
+
+    # --- the whole ------------------------------------------------------------------------------
+
+    def service(self, leads):
+        service = Service(self.build, leads, self.result["keys"])
+        service.learn(self.folder)
+        return service
+
+    def quick(self):
+        service = self.service(1000)
+        try:
+            self.round(service, MIDDLE, list(workloads.BY_KEY))
+            self._special(service, runs=1)
+        finally:
+            service.server.stop()
+
+    def full(self):
+        latencies = [int(x) for x in self.args.latencies.split(",")] if self.args.latencies else LATENCIES
+        service = self.service(MAIN)
+        try:
+            for latency in latencies:
+                self.round(service, latency, list(workloads.BY_KEY))
+            if not self.args.only:
+                self._special(service, runs=self.runs)
+                self._instructions(service)
+        finally:
+            service.server.stop()
+        if self.args.only or self.args.latencies:
+            return
+        for leads in ROWS:
+            if leads == MAIN:
+                continue
+            service = self.service(leads)
+            try:
+                self.round(service, MIDDLE, ["scan", "fields"])
+                if leads == LARGE:
+                    self._memory(service)
+            finally:
+                service.server.stop()
+
+    def _special(self, service, runs):
+        self.result["cancel"] = {}
+        for host in self.hosts:
+            with tempfile.TemporaryDirectory(dir=self.folder) as folder:
+                os.chmod(folder, 0o755)
+                times = special.cancel(host, service.server, folder, runs)
+            self.result["cancel"][host.name] = times
+        if service.leads < MAIN:
+            self._memory(service)
+        print(report.text_cancel(self.result["cancel"]), flush=True)
+
+    def _memory(self, service):
+        self.result["memory"] = {"leads": service.leads, "hosts": {}}
+        for host in self.hosts:
+            with tempfile.TemporaryDirectory(dir=self.folder) as folder:
+                os.chmod(folder, 0o755)
+                self.result["memory"]["hosts"][host.name] = special.memory(host, service.server,
+                                                                           service.facts, folder)
+        print(report.text_memory(self.result["memory"]), flush=True)
+
+    def _instructions(self, service):
+        if not contenders.shutil.which("valgrind"):
+            self._note("Instructions are left out: valgrind is not installed.")
+            return
+        if "sqlite" not in [host.name for host in self.hosts]:
+            return
+        counts = special.instructions(self.build, service.server, self.floors[0], service.facts, self.folder)
+        self.result["instructions"] = counts
+        print(report.text_instructions(counts), flush=True)
+
+    def close(self):
+        for host in self.hosts:
+            host.close()
+
+
+def _new_case(service, latency, workload, taker):
+    return {"leads": service.leads, "latency_ms": latency, "workload": workload.key,
+            "contender": taker.name, "ms": [], "note": None,
+            "fewest": workload.fewest(service.facts)}
+
+
+def _counts(entry):
+    """Token requests and the call that warms a contender up are not part of the question."""
+    path = entry["path"] or ""
+    return not path.startswith("/oauth") and entry["tool"] != "close_me_get" and not path.endswith("/me/")
+
+
+def _settings(args):
+    return dict(pair.split("=", 1) for pair in args.set)
+
+
+def _command(args):
+    """The command as somebody else would type it: no folder of this machine."""
+    words = ["make bench"]
+    if args.quick:
+        words.append("BENCH=--quick")
+    elif args.runs != 3 or args.only or args.set or args.latencies:
+        parts = [f"--runs {args.runs}"] if args.runs != 3 else []
+        parts += [f"--only {args.only}"] if args.only else []
+        parts += [f"--latencies {args.latencies}"] if args.latencies else []
+        parts += [f"--set {pair}" for pair in args.set]
+        words.append("BENCH='" + " ".join(parts) + "'")
+    return " ".join(words)
+
+
+def main():
+    args = arguments()
+    path = os.path.join(args.build, "bench.json")
+    if args.write_docs:
+        with open(path, encoding="utf-8") as file:
+            report.write_docs(json.load(file), os.path.join(contenders.HERE, "..", "..", "docs"))
+        return 0
+    shells.HANG_SECONDS = args.limit
+    start = time.monotonic()
+    with contenders.make_folder() as folder:
+        bench = Bench(args, folder)
+        try:
+            if args.quick:
+                bench.quick()
+            else:
+                bench.full()
+        finally:
+            bench.close()
+    bench.result["problems"] = bench.problems
+    bench.result["seconds"] = round(time.monotonic() - start)
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(bench.result, file, indent=1)
+    print(report.text_goals(bench.result))
+    return 1 if bench.problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

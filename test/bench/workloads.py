@@ -1,0 +1,292 @@
+"""What is measured: the same question to everyone, in each contender's own words.
+
+A workload names one question. SQL hosts get its statements (`setup` is not timed); the SDK gets a job of
+sdk.mjs, the shell pipeline its arguments, the C floor its arguments. A contender that has no natural
+way of answering is left out. `fewest` is the smallest number of calls that can answer the question
+with the service's own page sizes and without knowing the answer beforehand.
+
+Every contender must bring the same number of rows; a different number ends the benchmark, because the
+time of a wrong answer means nothing.
+"""
+
+import math
+
+LEAD_PAGE = 200  # the largest pages that the service accepts
+OPPORTUNITY_PAGE = 250
+SDK_PAGE = 100  # the service's default, and what the SDK's samples ask for
+AT_ONCE = 8  # also our default window
+FIVE = ("id", "name", "status_id", "date_created", "url")
+FILTER = "status:Potential"
+
+LEADS = "/api/v1/lead/"
+OPPORTUNITIES = "/api/v1/opportunity/"
+
+
+class Facts:
+    """What the workloads need to know about the data of one stand-in."""
+
+    def __init__(self, leads, opportunities, matching, keys, columns):
+        self.leads = leads
+        self.opportunities = opportunities
+        self.matching = matching
+        self.keys = keys
+        self.columns = columns
+
+    def pages(self, rows, size=LEAD_PAGE):
+        return max(1, math.ceil(rows / size))
+
+
+class Workload:
+    """One question. The methods answer None where a contender does not take part."""
+
+    key = title = ""
+    once_at_0ms = False  # only meaningful without latency
+    writes = False
+
+    def setup(self, _host, _facts):
+        return ""
+
+    def timed(self, host, facts):
+        raise NotImplementedError
+
+    def check(self, _host):
+        """A query whose value is the number of rows; None: the timed statement gave it."""
+        return None
+
+    def sdk(self, _variant, _facts):
+        return None
+
+    def pipeline(self, _facts):
+        return None
+
+    def floor(self, _window, _facts):
+        return None
+
+    def fewest(self, facts):
+        raise NotImplementedError
+
+    def expected(self, facts):
+        raise NotImplementedError
+
+
+def _scan_job(variant, path, largest, params):
+    page, at_once = {"sdk": (SDK_PAGE, 1), "sdk-max": (largest, 1), "sdk-x8": (largest, AT_ONCE)}[variant]
+    return {"kind": "scan", "path": path, "page": page, "atOnce": at_once, "params": params}
+
+
+class _Copy(Workload):
+    """Reads leads into a local table."""
+
+    columns = "*"
+    where = ""
+    params = {}
+
+    def timed(self, host, _facts):
+        temp = "TEMP " if host == "pg" else ""
+        return f"CREATE {temp}TABLE local_copy AS SELECT {self.columns} FROM close_leads{self.where};"
+
+    def check(self, _host):
+        return "SELECT count(*) FROM local_copy;"
+
+    def sdk(self, variant, _facts):
+        return _scan_job(variant, LEADS, LEAD_PAGE, self.params)
+
+    def pipeline(self, facts):
+        names = facts.columns if self.columns == "*" else FIVE
+        return [LEADS, str(LEAD_PAGE), ",".join(names),
+                *(f"{name}={value}" for name, value in self.params.items())]
+
+    def fewest(self, facts):
+        return facts.pages(self.expected(facts))
+
+    def expected(self, facts):
+        return facts.leads
+
+
+class Scan(_Copy):
+    key, title = "scan", "all columns of all leads into a local table"
+
+    def floor(self, window, facts):
+        return ["pages", "close_leads_list", str(facts.pages(facts.leads)), str(LEAD_PAGE), str(window)]
+
+
+class Fields(_Copy):
+    key, title = "fields", "five columns of all leads into a local table"
+    columns = ", ".join(FIVE)
+    params = {"_fields": ",".join(FIVE)}
+
+    def floor(self, window, facts):
+        return ["pages", "close_leads_list", str(facts.pages(facts.leads)), str(LEAD_PAGE),
+                str(window), ",".join(FIVE)]
+
+
+class Filtered(_Copy):
+    key, title = "filter", "five columns of the leads that a search finds"
+    columns = ", ".join(FIVE)
+    where = f" WHERE query = '{FILTER}'"
+    params = {"_fields": ",".join(FIVE), "query": FILTER}
+
+    def expected(self, facts):
+        return facts.matching
+
+
+class Limit(Workload):
+    key, title = "limit", "LIMIT 5"
+
+    def timed(self, host, _facts):
+        temp = "TEMP " if host == "pg" else ""
+        return f"CREATE {temp}TABLE local_copy AS SELECT id, name FROM close_leads LIMIT 5;"
+
+    def check(self, _host):
+        return "SELECT count(*) FROM local_copy;"
+
+    def sdk(self, variant, _facts):
+        if variant == "sdk":
+            return {"kind": "first", "path": LEADS, "page": 5, "params": {"_fields": "id,name"}}
+        return None
+
+    def fewest(self, _facts):
+        return 1
+
+    def expected(self, _facts):
+        return 5
+
+
+class Count(Workload):
+    key, title = "count", "count(*) of all leads"
+
+    def timed(self, _host, _facts):
+        return "SELECT count(*) FROM close_leads;"
+
+    def sdk(self, variant, _facts):
+        return {"kind": "count", "path": LEADS, "params": {}} if variant == "sdk" else None
+
+    def fewest(self, _facts):
+        return 1
+
+    def expected(self, facts):
+        return facts.leads
+
+
+class FirstRow(Workload):
+    """The condition is one that the service cannot be asked, so that LIMIT stays with the host and
+    the statement ends when the first row of an ordinary scan has come."""
+
+    key, title = "first", "first row of a scan"
+
+    def timed(self, _host, _facts):
+        return ("SELECT count(*) FROM (SELECT name FROM close_leads WHERE coalesce(length(name), 0) >= 0 "
+                "LIMIT 1) AS one;")
+
+    def sdk(self, variant, _facts):
+        if variant == "sdk-max":
+            return {"kind": "first", "path": LEADS, "page": LEAD_PAGE, "params": {"_fields": "id,name"}}
+        return None
+
+    def fewest(self, _facts):
+        return 1
+
+    def expected(self, _facts):
+        return None  # a row, or a page of them
+
+
+def _keys_table(host, facts):
+    values = ",".join(f"('{key}')" for key in facts.keys)
+    temp, analyze = ("TEMP ", "ANALYZE keys;") if host == "pg" else ("", "")
+    return f"CREATE {temp}TABLE keys(id text PRIMARY KEY);\nINSERT INTO keys VALUES {values};\n{analyze}"
+
+
+class JoinKeys(Workload):
+    """Either a call for each key or a walk over the table, whichever is less."""
+
+    key, title = "join-keys", "join of {keys:,} local keys with the leads"
+
+    def setup(self, host, facts):
+        return _keys_table(host, facts)
+
+    def timed(self, _host, _facts):
+        return "SELECT count(l.name IS NOT NULL) FROM keys k JOIN close_leads l ON l.id = k.id;"
+
+    def sdk(self, variant, facts):
+        at_once = {"sdk": 1, "sdk-x8": AT_ONCE}.get(variant)
+        return at_once and {"kind": "gets", "path": LEADS, "ids": facts.keys, "atOnce": at_once}
+
+    def fewest(self, facts):
+        return min(len(facts.keys), facts.pages(facts.leads))
+
+    def expected(self, facts):
+        return len(facts.keys)
+
+
+class JoinTables(Workload):
+    key, title = "join-tables", "join of all opportunities with the leads"
+
+    def timed(self, _host, _facts):
+        return ("SELECT count(o.value + length(l.name) IS NOT NULL) FROM close_opportunities o "
+                "JOIN close_leads l ON l.id = o.lead_id;")
+
+    def sdk(self, variant, _facts):
+        return {"kind": "join", "key": "lead_id", "scans": [
+            _scan_job(variant, OPPORTUNITIES, OPPORTUNITY_PAGE, {"_fields": "id,lead_id,value"}),
+            _scan_job(variant, LEADS, LEAD_PAGE, {"_fields": "id,name"})]}
+
+    def fewest(self, facts):
+        return facts.pages(facts.opportunities, OPPORTUNITY_PAGE) + facts.pages(facts.leads)
+
+    def expected(self, facts):
+        return facts.opportunities
+
+
+class Inserts(Workload):
+    """The rows are what the service says it created: no host tells in a way that all share."""
+
+    key, title = "inserts", "{keys:,} inserted leads"
+    writes = True
+
+    def setup(self, host, facts):
+        return _keys_table(host, facts)
+
+    def timed(self, _host, _facts):
+        return "INSERT INTO close_leads(name) SELECT 'Bench ' || id FROM keys;"
+
+    def sdk(self, variant, facts):
+        at_once = {"sdk": 1, "sdk-x8": AT_ONCE}.get(variant)
+        return at_once and {"kind": "posts", "path": LEADS, "atOnce": at_once,
+                            "bodies": [{"name": "Bench " + key} for key in facts.keys]}
+
+    def fewest(self, facts):
+        return len(facts.keys)
+
+    def expected(self, facts):
+        return len(facts.keys)
+
+
+class Calls(Workload):
+    """Function calls in a row, against bare libcurl calls in a row: the overhead of one call."""
+
+    key, title = "calls", "{keys:,} calls of close_lead_get in a row"
+    once_at_0ms = True
+
+    def setup(self, host, facts):
+        return _keys_table(host, facts)
+
+    def timed(self, _host, _facts):
+        return "SELECT count(close_lead_get(id)) FROM keys;"
+
+    def sdk(self, variant, facts):
+        if variant == "sdk":
+            return {"kind": "gets", "path": LEADS, "ids": facts.keys, "atOnce": 1}
+        return None
+
+    def floor(self, window, _facts):
+        return ["gets", "close_lead_get", "lead_id"] if window == 1 else None
+
+    def fewest(self, facts):
+        return len(facts.keys)
+
+    def expected(self, facts):
+        return len(facts.keys)
+
+
+ALL = (Scan(), Fields(), Filtered(), Limit(), Count(), FirstRow(), JoinKeys(), JoinTables(), Inserts(), Calls())
+BY_KEY = {workload.key: workload for workload in ALL}
