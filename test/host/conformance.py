@@ -2,7 +2,7 @@
 """Runs the conformance cases: the same statements in sqlite3 and psql, against the stand-in.
 
     test/host/conformance.py [--host sqlite|pg|both] [--filter REGEX] [--build DIR]
-                             [--engine normal|slow|window1|asan] [--valgrind] [FILE...]
+                             [--engine normal|slow|window1|asan|oom] [--valgrind] [FILE...]
 
 Every worker has one stand-in, which is reset between cases. One line per failing case, with what
 was expected; in the end "N passed, N failed". The exit code is 0 when nothing failed.
@@ -79,6 +79,7 @@ class Runner:
         self.worker = worker
         self.name = f"{worker.number}-{serial}"
         self.variables = {}
+        self.extra_env = {}
         self.since = 0
 
     def run(self):
@@ -119,6 +120,7 @@ class Runner:
 
     def _open(self):
         env = {key: self._expand(value) for key, value in self.case.env.items()}
+        env.update(self.extra_env)
         settings = [(key, self._expand(value)) for key, value in self.case.settings]
         return self.host.session(self.server, self.case, env, settings, self.worker.folder,
                                  self.name)
@@ -421,10 +423,17 @@ class Suite:
         finally:
             worker.close()
 
+    def _run_case(self, case, worker, serial):
+        if self.options.engine == "oom":
+            import oom  # it imports this module
+            oom.run_case(case, self.host, worker, serial)
+        else:
+            Runner(case, self.host, worker, serial).run()
+
     def _one(self, case, worker, serial):
         started = time.monotonic()
         try:
-            Runner(case, self.host, worker, serial).run()
+            self._run_case(case, worker, serial)
             problem = None
         except Failure as failure:
             problem = str(failure)
@@ -467,8 +476,8 @@ def arguments():
     parser.add_argument("--host", choices=("sqlite", "pg", "both"), default="sqlite")
     parser.add_argument("--filter", help="regular expression over file and case names")
     parser.add_argument("--build", default=os.path.join(ROOT, "build"))
-    parser.add_argument("--engine", choices=("normal", "slow", "window1", "asan"),
-                        default="normal")
+    parser.add_argument("--engine", default="normal",
+                        choices=("normal", "slow", "window1", "asan", "oom"))
     parser.add_argument("--valgrind", action="store_true")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--verbose", action="store_true")
@@ -517,4 +526,5 @@ def make_host(name, options):
 
 
 if __name__ == "__main__":
+    sys.modules["conformance"] = sys.modules["__main__"]
     sys.exit(main())

@@ -35,7 +35,15 @@ class SqliteHost:
         self.engine = engine
         self.valgrind = valgrind
         self.version = shells.sqlite_version()
-        self.preload = _sanitizer_runtime() if engine == "asan" else None
+        self.preload = _sanitizer_runtime() if self._sanitized() else None
+        if engine == "asan" and not self.preload:
+            raise SystemExit("the library is not built with SAN=address,undefined")
+
+    def _sanitized(self):
+        """Whether the library needs the sanitizer's runtime, which the stock shell lacks."""
+        path = os.path.join(self.build, "sqlite", "close.so")
+        with open(path, "rb") as file:
+            return b"__asan_init" in file.read()
 
     def session(self, server, case, env_extra, settings, folder, name):
         env = base_environment(folder)
@@ -52,7 +60,7 @@ class SqliteHost:
             else:
                 env[key] = value
         prefix = []
-        if self.engine == "asan":
+        if self.preload:
             env["ASAN_OPTIONS"] = "abort_on_error=0:exitcode=99:detect_leaks=1"
             env["UBSAN_OPTIONS"] = "print_stacktrace=1:exitcode=99"
             env["LSAN_OPTIONS"] = "exitcode=99"
