@@ -4,7 +4,7 @@
 Usage: run_all.py --build DIR [--hosts sqlite|pg|both] [SUITE ...]
 
 A suite is a command whose last count is read from its output: cmocka's "[  PASSED  ] 12 test(s).",
-"12 passed, 0 failed", or pg_prove's "Files=2, Tests=31". A suite fails when its command fails or when
+"12 passed, 0 failed", "12 of 12 checks passed", or pg_prove's "Files=2, Tests=31". A suite fails when its command fails or when
 it ran no test at all. The closing line of this program is "N passed, N failed".
 """
 import argparse
@@ -27,7 +27,7 @@ def suites(build, hosts):
         if os.access(path, os.X_OK) and not path.endswith((".d", ".o")):
             yield "unit " + os.path.basename(path), None, [path]
     standin = os.path.join(build, "close-standin")
-    yield "standin", None, py("test/server/selftest.py", "--server", standin)
+    yield "standin", None, py("test/server/selftest.py", standin)
     yield "catalogue", None, py("test/host/catalog_drift.py", "--build", build)
     yield "conformance sqlite", "sqlite", py("test/host/conformance.py", "--host", "sqlite", "--build", build)
     yield "property sqlite", "sqlite", py("test/host/property.py", "--build", build)
@@ -46,6 +46,9 @@ def counts(text):
     failed = sum(int(n) for n in re.findall(r"\[  FAILED  \] (\d+) test", text))
     if passed or failed:
         return passed, failed
+    share = re.findall(r"(\d+) of (\d+) checks passed", text)
+    if share:
+        return int(share[-1][0]), int(share[-1][1]) - int(share[-1][0])
     tap = re.findall(r"Files=\d+, Tests=(\d+)", text)
     return (int(tap[-1]), 0) if tap else (0, 0)
 
