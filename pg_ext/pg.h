@@ -24,6 +24,8 @@
 
 #pragma GCC visibility push(hidden)
 
+#define CLO_PG_SLICE_MS 250 /* longest wait between two looks at interrupts */
+
 /* ---- pg_host.c: ownership, waiting, errors ---------------------------------------------- */
 
 typedef enum clo_pg_kind {

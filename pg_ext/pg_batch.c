@@ -15,8 +15,6 @@
 
 #if CLO_PG_HAS_BATCH
 
-#define SLICE_MS 250
-
 typedef struct batch {
     clo_pg_modify *m;
     int n, next, running;
@@ -131,7 +129,7 @@ run(batch *b)
             if (b->in_flight[i] != NULL && step(b, i, 0))
                 moved = true;
         if (!moved)
-            (void)step(b, first_running(b), SLICE_MS);
+            (void)step(b, first_running(b), CLO_PG_SLICE_MS);
         clo_pg_interrupts(b->in_flight, b->next);
     }
 }

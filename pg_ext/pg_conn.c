@@ -38,7 +38,7 @@
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 
-#define MAX_IDLE_ENTRIES 32
+#define MAX_IDLE_ENTRIES 32 /* sessions that act for many roles keep the clients of the last few */
 
 typedef struct entry {
     Oid mapping;        /* hash key */
@@ -246,22 +246,40 @@ make_cache(void)
     RegisterXactCallback(on_transaction, NULL);
 }
 
-/* Sessions that act for many roles keep the clients of the last few. */
-static void
+/* Lets go of the client that was used longest ago; scans that run on it hold their own reference.
+ * False: there is none but `keep`. */
+static bool
 drop_oldest(const entry *keep)
 {
     HASH_SEQ_STATUS scan;
     entry *e, *oldest = NULL;
 
-    if (hash_get_num_entries(entries) <= MAX_IDLE_ENTRIES)
-        return;
     hash_seq_init(&scan, entries);
     while ((e = hash_seq_search(&scan)) != NULL)
         if (e != keep && (oldest == NULL || e->used < oldest->used))
             oldest = e;
-    if (oldest != NULL) {
-        drop_client(oldest);
-        hash_search(entries, &oldest->mapping, HASH_REMOVE, NULL);
+    if (oldest == NULL)
+        return false;
+    drop_client(oldest);
+    hash_search(entries, &oldest->mapping, HASH_REMOVE, NULL);
+    return true;
+}
+
+/* Tells the backend of the descriptors that the client may open, at the cost of older clients. */
+static void
+reserve_descriptors(entry *e, int want, const ForeignServer *server)
+{
+    while (e->fds < want) {
+        if (AcquireExternalFD()) {
+            e->fds++;
+        } else if (!drop_oldest(e)) {
+            drop_client(e);
+            ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+                            errmsg("no file descriptors left for connections to the service"),
+                            errhint("Raise max_files_per_process, or lower concurrency on server "
+                                    "\"%s\".",
+                                    server->servername)));
+        }
     }
 }
 
@@ -272,7 +290,6 @@ connect_entry(entry *e, const UserMapping *mapping, const ForeignServer *server)
     clo_pg_owner *owner = clo_pg_own(CurrentMemoryContext, CLO_PG_CLIENT);
     clo_client *client;
     clo_err err;
-    int want;
 
     clo_err_clear(&err);
     clo_pg_own_set(owner, clo_client_new(&err));
@@ -282,16 +299,7 @@ connect_entry(entry *e, const UserMapping *mapping, const ForeignServer *server)
     apply_options(client, server->options, CLO_FROM_SERVER);
     apply_options(client, mapping->options, CLO_FROM_MAPPING);
 
-    want = (int)clo_client_setting_int(client, "concurrency");
-    for (; e->fds < want; e->fds++)
-        if (!AcquireExternalFD()) {
-            drop_client(e);
-            ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_RESOURCES),
-                            errmsg("no file descriptors left for connections to the service"),
-                            errhint("Raise max_files_per_process, or lower concurrency on server "
-                                    "\"%s\".",
-                                    server->servername)));
-        }
+    reserve_descriptors(e, (int)clo_client_setting_int(client, "concurrency"), server);
     e->client = clo_pg_own_take(owner);
     e->applied = 0;
     e->stale = false;
@@ -341,7 +349,8 @@ clo_pg_client(Oid user, Oid server_oid)
         e->mapping_hash = GetSysCacheHashValue1(USERMAPPINGOID, ObjectIdGetDatum(mapping));
         e->server_hash = GetSysCacheHashValue1(FOREIGNSERVEROID, ObjectIdGetDatum(server_oid));
         connect_entry(e, GetUserMapping(user, server_oid), server);
-        drop_oldest(e);
+        if (hash_get_num_entries(entries) > MAX_IDLE_ENTRIES)
+            (void)drop_oldest(e);
     }
     apply_session(e, server);
     return e->client;

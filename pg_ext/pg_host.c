@@ -25,8 +25,6 @@
 #include "storage/pmsignal.h"
 #include "utils/memutils.h"
 
-#define SLICE_MS 250
-
 struct clo_pg_owner {
     MemoryContextCallback callback;
     clo_pg_kind kind;
@@ -171,7 +169,7 @@ clo_pg_step(clo_pg_owner *owner, clo_err *err)
     status = step_once(owner, 0, err); /* most rows are there already: no wait event for them */
     while (status == CLO_AGAIN) {
         pgstat_report_wait_start(wait_event());
-        status = step_once(owner, SLICE_MS, err);
+        status = step_once(owner, CLO_PG_SLICE_MS, err);
         pgstat_report_wait_end();
         if (status == CLO_AGAIN)
             clo_pg_interrupts(&call, call != NULL);
@@ -187,7 +185,7 @@ clo_pg_wait_call(clo_call *call, int wait_ms, clo_err *err)
     clo_err_clear(err);
     if (wait_ms > 0)
         pgstat_report_wait_start(wait_event());
-    status = clo_call_step(call, wait_ms > SLICE_MS ? SLICE_MS : wait_ms, err);
+    status = clo_call_step(call, Min(wait_ms, CLO_PG_SLICE_MS), err);
     if (wait_ms > 0)
         pgstat_report_wait_end();
     return status;
@@ -242,10 +240,12 @@ const char *
 clo_pg_local(const char *utf8)
 {
     size_t len = strlen(utf8);
+    int encoding = GetDatabaseEncoding();
     char *copy;
 
-    if (pg_verify_mbstr(PG_UTF8, utf8, (int)len, true))
-        return pg_any_to_server(utf8, (int)len, PG_UTF8);
+    if ((encoding == PG_UTF8 || encoding == PG_SQL_ASCII) &&
+        pg_verify_mbstr(PG_UTF8, utf8, (int)len, true))
+        return utf8;
     copy = pstrdup(utf8);
     for (char *p = copy; *p != '\0'; p++)
         if ((unsigned char)*p >= 0x80)

@@ -227,9 +227,8 @@ clo_pg_modify_end(EState *estate, ResultRelInfo *rri)
 /* --- Rows ---------------------------------------------------------------------------------------------------- */
 
 static clo_value
-value_of(const clo_pg_modify *m, TupleTableSlot *slot, int att)
+value_of(TupleTableSlot *slot, int att)
 {
-    (void)m;
     return slot->tts_isnull[att]
                ? clo_null()
                : clo_pg_value(slot->tts_values[att],
@@ -256,7 +255,7 @@ clo_pg_insert_request(clo_pg_modify *m, TupleTableSlot *slot)
     for (int i = 0; i < m->t->n_atts; i++)
         if (m->t->column[i] >= 0 && !slot->tts_isnull[i]) {
             cols[n] = m->t->column[i];
-            vals[n++] = value_of(m, slot, i);
+            vals[n++] = value_of(slot, i);
         }
     clo_err_clear(&err);
     return checked(m, clo_request_row(m->t->table, CLO_CREATE, NULL, n, cols, vals, &err), &err);
@@ -330,7 +329,7 @@ update_request(clo_pg_modify *m, TupleTableSlot *slot, TupleTableSlot *plan_slot
         if (!changed)
             continue;
         cols[n] = m->t->column[i];
-        vals[n++] = value_of(m, slot, i);
+        vals[n++] = value_of(slot, i);
     }
     if (n == 0)
         return NULL;
@@ -365,15 +364,15 @@ clo_pg_already(const clo_pg_modify *m)
         m->done, m->ids.len > 0 ? " (" : "", m->ids.data, m->ids.len > 0 ? ")" : "");
 }
 
-/* Sends a request; the finished call belongs to m->row. */
+/* Sends the request that `request` owns; the finished call belongs to m->row. */
 static clo_call *
-send_row(clo_pg_modify *m, clo_request *request)
+send_row(clo_pg_modify *m, clo_pg_owner *request)
 {
-    clo_pg_owner *call = clo_pg_own(m->row, CLO_PG_CALL); /* small and first: see below */
+    clo_pg_owner *call = clo_pg_own(m->row, CLO_PG_CALL);
     clo_err err;
 
     clo_err_clear(&err);
-    clo_pg_own_set(call, clo_call_new(m->client, request, &err));
+    clo_pg_own_set(call, clo_call_new(m->client, clo_pg_own_take(request), &err));
     m->calls++;
     if (clo_pg_owned(call) == NULL)
         clo_pg_throw_after(&err, clo_pg_already(m));
@@ -425,7 +424,7 @@ clo_pg_insert(EState *estate, ResultRelInfo *rri, TupleTableSlot *slot, TupleTab
     old = MemoryContextSwitchTo(m->row);
     request = clo_pg_own(m->row, CLO_PG_REQUEST);
     clo_pg_own_set(request, clo_pg_insert_request(m, slot));
-    call = send_row(m, clo_pg_own_take(request));
+    call = send_row(m, request);
     clo_pg_note_created(m, clo_client_last_id(m->client));
     if (m->answer)
         answer_into(m, call, slot);
@@ -446,7 +445,7 @@ clo_pg_update(EState *estate, ResultRelInfo *rri, TupleTableSlot *slot, TupleTab
     request = clo_pg_own(m->row, CLO_PG_REQUEST);
     clo_pg_own_set(request, update_request(m, slot, plan_slot));
     if (clo_pg_owned(request) != NULL) {
-        clo_call *call = send_row(m, clo_pg_own_take(request));
+        clo_call *call = send_row(m, request);
 
         m->done++;
         if (m->answer)
@@ -473,7 +472,7 @@ clo_pg_delete(EState *estate, ResultRelInfo *rri, TupleTableSlot *slot, TupleTab
                                     clo_request_row(m->t->table, CLO_DELETE, junk_id(m, plan_slot),
                                                     0, NULL, NULL, &err),
                                     &err));
-    (void)send_row(m, clo_pg_own_take(request));
+    (void)send_row(m, request);
     m->done++;
     ExecClearTuple(slot);
     if (old_row(m, plan_slot, slot->tts_tupleDescriptor, slot->tts_values, slot->tts_isnull))

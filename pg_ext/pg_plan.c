@@ -286,6 +286,7 @@ plain_paths(PlannerInfo *root, RelOptInfo *rel, clo_pg_rel *r, List *waiting)
             if (!((clo_pg_cond *)lfirst(cell))->usable)
                 ((clo_pg_cond *)lfirst(cell))->op = CLO_OP_OTHER;
         (void)clo_pg_choose(rel, &ask, &choice, &err);
+        choice->plan = (clo_plan){.order = -1};
         choice->refusal = pstrdup(clo_pg_local(err.msg));
     }
     offer(root, rel, choice, rel->rows, NIL, rel->lateral_relids);

@@ -93,7 +93,7 @@ clo_pg_fill(clo_pg_filler *f, const clo_value *row, Datum *values, bool *nulls)
 
 /* The elements that can match: NULLs never do. */
 static clo_bind
-bind_of_array(Datum array, Oid array_type)
+bind_of_array(Datum array)
 {
     ArrayType *a = DatumGetArrayTypeP(array);
     Oid type = ARR_ELEMTYPE(a);
@@ -106,7 +106,6 @@ bind_of_array(Datum array, Oid array_type)
     bool *nulls;
     int n;
 
-    (void)array_type;
     get_typlenbyvalalign(type, &len, &by_value, &align);
     deconstruct_array(a, type, len, by_value, align, &elements, &nulls, &n);
     values = palloc0(sizeof *values * (size_t)Max(n, 1));
@@ -164,7 +163,7 @@ open_cursor(ForeignScanState *node, clo_pg_scan *s)
         else if (null)
             binds[i] = (clo_bind){NULL, 0};
         else
-            binds[i] = bind_of_array(d, s->value_types[i]);
+            binds[i] = bind_of_array(d);
     }
     limit = row_count(s, econtext, s->limit, "LIMIT", ERRCODE_INVALID_ROW_COUNT_IN_LIMIT_CLAUSE);
     offset = row_count(s, econtext, s->offset, "OFFSET",

@@ -67,8 +67,9 @@ def test_pooled_session(env):
 
 
 def test_many_roles(env):
-    """One backend acts for many roles: descriptors and clients stay bounded."""
+    """One backend acts for many roles: descriptors and clients stay bounded, also with many calls at a time."""
     with env.session() as s:
+        s.ok("ALTER SERVER close OPTIONS (ADD concurrency '32')")
         for i in range(60):
             s.ok(f"CREATE ROLE r{i}; GRANT USAGE ON FOREIGN SERVER close TO r{i}; CREATE USER MAPPING FOR r{i}"
                  f" SERVER close OPTIONS (client_id '{standin.CLIENT_ID}',"
@@ -79,6 +80,7 @@ def test_many_roles(env):
         assert open_now < 60, f"{open_now} connections are open"
         for i in range(60):
             s.ok(f"DROP OWNED BY r{i}; DROP ROLE r{i}")
+        s.ok("ALTER SERVER close OPTIONS (DROP concurrency)")
 
 
 def test_drop_in_use(env):
@@ -89,3 +91,25 @@ def test_drop_in_use(env):
         assert s.value("SELECT count(*) FROM pg_foreign_server") == "0"
         s.ok("CREATE EXTENSION close")
         s.fails("SELECT close_me_get()", "55000", "no foreign server")
+
+
+def test_other_encodings(env):
+    """A database in LATIN1: texts are converted, and one that can't be is an error that names the row."""
+    env.cluster.sql("CREATE DATABASE latin ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
+    env.cluster.sql("CREATE EXTENSION close", "latin")
+    env.database = "latin"
+    with env.session() as s:
+        s.ok(f"CREATE SERVER close FOREIGN DATA WRAPPER close OPTIONS (env_url '{env.server.url}')")
+        s.ok(f"CREATE USER MAPPING FOR CURRENT_USER SERVER close OPTIONS (client_id '{standin.CLIENT_ID}',"
+             f" client_secret '{standin.CLIENT_SECRET}', identifier '{standin.IDENTIFIER}')")
+        s.ok("IMPORT FOREIGN SCHEMA close FROM SERVER close INTO public")
+        s.ok("SET client_encoding = 'UTF8'")
+        made = s.value("INSERT INTO close_leads (name) VALUES ('Söhne & Co') RETURNING id")
+        assert s.value(f"SELECT name FROM close_leads WHERE id = '{made}'") == "Söhne & Co"
+        assert s.value(f"SELECT count(name) FROM close_leads WHERE name = 'Söhne & Co' AND id = '{made}'") == "1"
+        rocket = next(o["id"] for o in env.server.objects("leads") if "🚀" in o.get("name", ""))
+        text = s.fails(f"SELECT name FROM close_leads WHERE id = '{rocket}'", "22P05")
+        assert rocket in text and "column name" in text, text
+        env.server.fault({"tool": "close_me_get", "kind": "status", "status": 400, "shape": "close-error",
+                          "message": "no 🚀 today"})
+        s.fails("SELECT close_me_get()", "22023", "no ???? today")
