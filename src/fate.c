@@ -97,6 +97,7 @@ struct clo_fate {
     clo_json *params;
     int64_t sent_us;
     clo_cursor *cur;
+    clo_call *get; /* GONE: asks for the object itself */
     candidate *found;
     size_t n_found, cap;
     bool crowded; /* more candidates than anybody could tell apart */
@@ -361,7 +362,7 @@ condition(const clo_fate *f, const char **value, char room[80])
     if (f->rule->by == NULL)
         return NULL;
     *value = clo_json_str(clo_json_get(f->params, f->rule->by), NULL);
-    return f->rule->flags & GONE ? "id" : f->rule->by;
+    return f->rule->by;
 }
 
 static clo_status
@@ -383,8 +384,7 @@ open_list(clo_fate *f, clo_err *err)
         q.n_quals = 1;
     }
     clo_colset_add(&q.needed, clo_table_column(t, "id"));
-    if (!(f->rule->flags & GONE))
-        clo_colset_add(&q.needed, time_column(t));
+    clo_colset_add(&q.needed, time_column(t));
     for (size_t i = 0; i < CLO_ARRAY_LEN(f->rule->compare) && f->rule->compare[i] != NULL; i++)
         clo_colset_add(&q.needed, clo_table_column(t, f->rule->compare[i]));
     st = clo_plan_make(f->client, &q, &plan, err);
@@ -396,6 +396,25 @@ open_list(clo_fate *f, clo_err *err)
     clo_cache_clear(f->client->cache); /* an older answer cannot know */
     f->cur = clo_cursor_open(f->client, &plan, &bind, -1, 0, err);
     return f->cur != NULL ? CLO_OK : CLO_ERROR;
+}
+
+/* The object itself, past everything that remembers rows. */
+static clo_status
+open_get(clo_fate *f, clo_err *err)
+{
+    const clo_table *t = clo_table_find(f->rule->table);
+    size_t n = 0;
+    const char *id = clo_json_str(clo_json_get(f->params, f->rule->by), &n);
+    clo_json *params = clo_json_object();
+    clo_request *req;
+
+    if (params == NULL || !clo_json_put_str(params, t->get_param, id, n)) {
+        clo_json_free(params);
+        return clo_err_nomem(err);
+    }
+    req = clo_request_read(t->get, params, err);
+    f->get = req != NULL ? clo_call_new(f->client, req, err) : NULL;
+    return f->get != NULL ? CLO_OK : CLO_ERROR;
 }
 
 clo_fate *
@@ -421,12 +440,28 @@ clo_fate_new(clo_client *client, const char *tool, const char *params, size_t le
     f->means = means_of(tool, f->params);
     if (f->means == CLO_FATE_ASK) {
         f->rule = rule_of(tool);
-        if (open_list(f, err) != CLO_OK) {
+        if ((f->rule->flags & GONE ? open_get(f, err) : open_list(f, err)) != CLO_OK) {
             clo_fate_free(f);
             return NULL;
         }
     }
     return f;
+}
+
+static clo_status
+step_get(clo_fate *f, int wait_ms, clo_err *err)
+{
+    clo_status st = clo_call_step(f->get, wait_ms, err);
+
+    if (st == CLO_AGAIN)
+        return st;
+    f->exists = st == CLO_DONE;
+    if (st == CLO_ERROR && !(err->code == CLO_E_NOTFOUND && err->provider))
+        return st;
+    clo_err_clear(err);
+    clo_call_free(f->get);
+    f->get = NULL;
+    return CLO_DONE;
 }
 
 clo_status
@@ -435,6 +470,8 @@ clo_fate_step(clo_fate *f, int wait_ms, clo_err *err)
     clo_status st;
 
     clo_err_clear(err);
+    if (f->get != NULL)
+        return step_get(f, wait_ms, err);
     while (f->cur != NULL) {
         st = clo_cursor_step(f->cur, wait_ms, err);
         if (st == CLO_AGAIN || st == CLO_ERROR)
@@ -442,8 +479,6 @@ clo_fate_step(clo_fate *f, int wait_ms, clo_err *err)
         if (st == CLO_DONE) {
             clo_cursor_free(f->cur);
             f->cur = NULL;
-        } else if (f->rule->flags & GONE) {
-            f->exists = true;
         } else if (look_at(f, clo_cursor_row(f->cur), err) != CLO_OK) {
             return CLO_ERROR;
         }
@@ -524,6 +559,7 @@ clo_fate_free(clo_fate *f)
     if (f == NULL)
         return;
     clo_cursor_free(f->cur);
+    clo_call_free(f->get);
     for (size_t i = 0; i < f->n_found; i++)
         clo_free(f->found[i].id);
     clo_free(f->found);

@@ -203,6 +203,11 @@ clo_outbox_ready(const clo_client *client, clo_err *err)
         err->hint = "the setting readonly is on";
         return CLO_ERROR;
     }
+    /* Answers are shared within a statement; a look-up must not be served an older one. */
+    if (client->open_cursors > 0)
+        return clo_err_set(
+            err, CLO_E_CONFIG,
+            "it cannot run while a statement of this connection reads a table of Close");
     return clo_config_ready(&client->config, err);
 }
 

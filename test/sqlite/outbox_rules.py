@@ -234,6 +234,7 @@ def test_draining_refuses_what_it_could_not_keep(b):
     b.error("BEGIN; SELECT close_outbox_drain();", "inside a transaction")
     b.error("CREATE TABLE x (n); INSERT INTO x SELECT close_outbox_drain();", "inside a transaction")
     b.error("SELECT close_outbox_drain() FROM close_outbox;", "another statement")
+    b.error("SELECT close_outbox_drain() FROM close_leads;", "reads a table of Close")
     b.error("SELECT close_outbox_drain(0);", "at least 1")
     b.error("SELECT close_config('readonly', 'on'); SELECT close_outbox_drain();", "read-only")
     b.error("SELECT close_outbox_drain();", "SCALEKIT_CLIENT_SECRET", env={"SCALEKIT_CLIENT_SECRET": ""})

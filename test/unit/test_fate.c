@@ -328,6 +328,23 @@ test_leads_are_asked_by_date(void **state)
 }
 
 static void
+test_a_merge_is_done_when_its_source_is_gone(void **state)
+{
+    static const char merge[] = "{\"source\":\"lead_1\",\"destination\":\"lead_2\"}";
+    world *w = begin();
+    char id[64];
+
+    (void)state;
+    w->f->canned = NULL; /* no lead is there */
+    assert_int_equal(verdict(w, "close_lead_merge", merge, 0, id), CLO_FATE_FOUND);
+    assert_string_equal(id, "");
+    assert_int_equal(w->f->n_calls, 1);
+    w->f->canned = "{\"id\":\"lead_1\"}";
+    assert_int_equal(verdict(w, "close_lead_merge", merge, 0, id), CLO_FATE_ABSENT);
+    end(w);
+}
+
+static void
 test_a_crowd_is_unknown(void **state)
 {
     world *w = begin();
@@ -420,6 +437,7 @@ main(void)
         cmocka_unit_test(test_times),
         cmocka_unit_test(test_numbers_and_several_parameters),
         cmocka_unit_test(test_leads_are_asked_by_date),
+        cmocka_unit_test(test_a_merge_is_done_when_its_source_is_gone),
         cmocka_unit_test(test_a_crowd_is_unknown),
         cmocka_unit_test(test_without_asking),
         cmocka_unit_test(test_a_failed_look_up_is_an_error),
