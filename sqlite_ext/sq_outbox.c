@@ -4,6 +4,8 @@
  *      close_outbox_install()                   makes the table; 1 when it was not there, else 0
  *      close_enqueue(tool, params [, options])  writes a row in the caller's transaction, gives its id
  *      close_outbox_check(tool, params)         what the table's trigger asks; 1 or an error
+ *      close_outbox_key(tool, params)           the ordering key that its other trigger fills in
+ *      close_outbox_identifier()                whose rows this connection writes
  *      close_outbox_retry(id)                   failed, uncertain, cancelled or waiting: due now
  *      close_outbox_cancel(id)                  pending, failed or uncertain: never sent
  *      close_outbox_drain([max])                sends what is due (sq_drain.c)
@@ -20,6 +22,10 @@
  * none. worker, lease_until and sent_at belong to the worker that holds the row. finished is set when
  * nothing will happen to the row any more unless somebody asks for it, so not for uncertain ones.
  * Conditions avoid IN with more than two values, for which SQLite builds a table at each row.
+ *
+ * What the schema itself calls (check, key, identifier) has no effect and is INNOCUOUS, so that the outbox works
+ * where trusted_schema is off, as in newer shells; only triggers of the user that call us need it on. (SQLite's
+ * own json_extract is not INNOCUOUS in 3.40, hence the key.)
  *
  * close_enqueue has checked a row itself when its INSERT reaches the trigger, so it leaves a note of
  * what it checked; the trigger's question about the very same texts is then answered at once.
@@ -57,7 +63,7 @@ static const char schema_sql[] =
     "  result TEXT,\n"
     "  error_class TEXT,\n"
     "  error TEXT,\n"
-    "  enqueued_by TEXT DEFAULT (close_config('identifier')),\n"
+    "  enqueued_by TEXT DEFAULT (close_outbox_identifier()),\n"
     "  worker TEXT,\n"
     "  lease_until TEXT,\n"
     "  sent_at TEXT\n"
@@ -81,8 +87,8 @@ static const char schema_sql[] =
     "NEW.lease_until, NEW.sent_at) IS NOT NULL;\n"
     "END;\n"
     "CREATE TRIGGER IF NOT EXISTS main.close_outbox_key AFTER INSERT ON close_outbox\n"
-    "  WHEN NEW.ordering_key IS NULL AND json_extract(NEW.params, '$.lead_id') IS NOT NULL BEGIN\n"
-    "  UPDATE close_outbox SET ordering_key = json_extract(NEW.params, '$.lead_id')\n"
+    "  WHEN NEW.ordering_key IS NULL BEGIN\n"
+    "  UPDATE close_outbox SET ordering_key = close_outbox_key(NEW.tool, NEW.params)\n"
     "   WHERE id = NEW.id;\n"
     "END;\n";
 
@@ -421,6 +427,26 @@ check_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
         sq_result_error(ctx, &err, "close_outbox");
 }
 
+static void
+key_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
+{
+    sq_box *box = sqlite3_user_data(ctx);
+    const char *tool, *params;
+    char *key = NULL;
+    size_t n, len;
+    clo_err err;
+
+    (void)argc;
+    clo_err_clear(&err);
+    if (text_argument(argv[0], "tool", &tool, &n, &err) != CLO_OK ||
+        text_argument(argv[1], "params", &params, &len, &err) != CLO_OK ||
+        clo_outbox_check(box->state->client, tool, params, len, &key, &err) != CLO_OK)
+        sq_result_error(ctx, &err, "close_outbox");
+    else if (key != NULL)
+        sqlite3_result_text(ctx, key, -1, SQLITE_TRANSIENT);
+    clo_free(key);
+}
+
 /* The row with this reference, which is the answer to a second enqueue. */
 static int
 find_reference(sqlite3 *db, const char *reference, sqlite3_int64 *id)
@@ -529,6 +555,19 @@ enqueue_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
     clo_free(key);
 }
 
+/* The setting, which is no secret: it is in every row. */
+static void
+identifier_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
+{
+    sq_box *box = sqlite3_user_data(ctx);
+    const char *text = clo_client_setting(box->state->client, "identifier");
+
+    (void)argc;
+    (void)argv;
+    if (text != NULL)
+        sqlite3_result_text(ctx, text, -1, SQLITE_TRANSIENT);
+}
+
 /* ---- close_outbox_retry, close_outbox_cancel ------------------------------------------------ */
 
 /* Why the row cannot be changed so. */
@@ -630,7 +669,9 @@ static const struct {
 } functions[] = {
     {"close_enqueue", 2, 0, enqueue_function},
     {"close_enqueue", 3, 0, enqueue_function},
-    {"close_outbox_check", 2, 0, check_function},
+    {"close_outbox_check", 2, SQLITE_INNOCUOUS, check_function},
+    {"close_outbox_key", 2, SQLITE_INNOCUOUS, key_function},
+    {"close_outbox_identifier", 0, SQLITE_INNOCUOUS, identifier_function},
     {"close_outbox_retry", 1, 0, retry_function},
     {"close_outbox_cancel", 1, 0, cancel_function},
     {"close_outbox_install", 0, SQLITE_DIRECTONLY, install_function},

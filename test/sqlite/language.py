@@ -1,5 +1,7 @@
 """Functions and tables inside triggers, views, CTEs, sub-selects; JSON between them; custom fields."""
 
+import bench
+
 
 def a_lead(s):
     return s.value("SELECT id FROM close_leads LIMIT 1")
@@ -66,6 +68,23 @@ def test_untrusted_schemas_are_kept_out_by_sqlite(b):
         _, text = s.error("SELECT email FROM me")
         b.expect_in("unsafe use of close_me_get()", text)
         b.expect(b.calls(), [])
+
+
+def test_the_outbox_works_in_untrusted_schemas(b):
+    """Its own table asks only harmless functions; triggers of the file still reach no other."""
+    with b.shell() as s:
+        s.rows("PRAGMA trusted_schema = off; SELECT close_outbox_install();")
+        call = f"'close_note_create', '{{\"lead_id\": \"{a_lead(s)}\", \"note\": \"queued\"}}'"
+        s.rows(f"SELECT close_enqueue({call})")
+        s.rows(f"INSERT INTO close_outbox(tool, params) VALUES ({call})")
+        b.expect(s.column("SELECT enqueued_by FROM close_outbox"), [bench.standin.IDENTIFIER] * 2)
+        _, text = s.error("INSERT INTO close_outbox(tool, params) VALUES ('close_note_create', '{}')")
+        b.expect_in("lead_id is required", text)
+        s.rows(f"CREATE VIEW more AS SELECT close_enqueue({call}) AS x;")
+        _, text = s.error("SELECT x FROM more")
+        b.expect_in("unsafe use of close_enqueue()", text)
+        b.expect(s.value("SELECT close_outbox_drain()"), 2)
+        b.expect(sum(note["note"] == "queued" for note in b.server.objects("notes")), 2)
 
 
 def test_ctes_and_subselects(b):
