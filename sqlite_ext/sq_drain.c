@@ -31,6 +31,11 @@
  * interrupt SQLite refuses every statement; an open transaction is then ended by running a prepared
  * write, which SQLite answers by rolling back.
  *
+ * What it relies on: clocks of the workers' machine that do not jump by minutes, a file system that
+ * keeps what was synced, and a service that has carried a call out, or never will, once the settling
+ * time is over. A process that is stopped between its last look at the clock and the first byte of a
+ * call, and goes on when its lease is long over, is beyond that.
+ *
  * Rejected: a second connection for the transactions (an in-memory database has none, and the user's own
  * transaction would block it for ever); renewing leases (a call that cannot begin in time is given
  * back instead, see clo_outbox_may_send).
@@ -104,7 +109,8 @@ static const char *const sql[S_COUNT] = {
     [S_RECORD] =
         "UPDATE main.close_outbox SET state = ?2, next_attempt = coalesce(?3, next_attempt), "
         "finished = ?4, execution_id = coalesce(?5, execution_id), object_id = ?6, "
-        "result = ?7, error_class = ?8, error = ?9, lease_until = ?10, worker = NULL, "
+        "result = coalesce(?7, iif(?6 IS NULL, NULL, json_object('id', ?6))), error_class = ?8, "
+        "error = ?9, lease_until = ?10, worker = NULL, "
         "attempts = attempts - ?11 "
         "WHERE id = ?1 AND state = 'sending' AND worker = ?12 AND attempts = ?13",
     /* Ids grow with time, so the search ends at the first row that is young enough. The last row stays:
@@ -380,8 +386,6 @@ bind_result(sqlite3_stmt *s, const job *j, const char *object)
         return;
     if (j->call != NULL && !j->failed && (text = clo_call_result(j->call, &n)) != NULL)
         sqlite3_bind_text64(s, 7, text, n, SQLITE_TRANSIENT, SQLITE_UTF8);
-    else if (object != NULL) /* ids are letters, digits and _ */
-        sqlite3_bind_text(s, 7, sqlite3_mprintf("{\"id\":\"%s\"}", object), -1, sqlite3_free);
 }
 
 static int
