@@ -115,7 +115,8 @@ class Bench:
         self.problems = []
         self.cases = []
         self.result = {"command": _command(args), "versions": special.environment_versions(),
-                       "runs": self.runs, "keys": 50 if args.quick else KEYS, "notes": [], "cases": self.cases, "settings": _settings(args)}
+                       "runs": self.runs, "keys": 50 if args.quick else KEYS, "notes": [],
+                       "cases": self.cases, "settings": _settings(args)}
         self.hosts = [contenders.Host(self.build, name, _settings(args))
                       for name in args.hosts.split(",") if name]
         for host in self.hosts:

@@ -13,7 +13,8 @@ ORDER = ("sqlite", "pg", "sdk", "sdk-max", "sdk-x8", "curl", "floor", "floor-x8"
 OURS = ("sqlite", "pg")
 BASE = "sdk"
 TITLES = {"sqlite": "SQLite", "pg": "PostgreSQL", "sdk": "SDK", "sdk-max": "SDK, largest pages",
-          "sdk-x8": "SDK, 8 at once", "curl": "curl, jq", "floor": "C floor", "floor-x8": "C floor, 8 at once"}
+          "sdk-x8": "SDK, 8 at once", "curl": "curl, jq", "floor": "C floor",
+          "floor-x8": "C floor, 8 at once"}
 MEMORY_KB = 32 * 1024
 GOAL_ROUND = (10000, 20)
 
@@ -91,8 +92,9 @@ def _call_rows(cases):
                 row += [""] * 5
                 continue
             row[1] = f"{case['fewest']:,}"
-            row += [f"{case['calls']:,}", f"{case['calls'] / case['fewest']:.2f}", str(case["in_flight"]),
-                    milliseconds(case["service_cpu_ms"]), milliseconds(case["cpu_ms"])]
+            row += [f"{case['calls']:,}", f"{case['calls'] / case['fewest']:.2f}",
+                    str(case["in_flight"]), milliseconds(case["service_cpu_ms"]),
+                    milliseconds(case["cpu_ms"])]
         rows.append([cell or "" for cell in row])
     return header, rows
 
@@ -141,8 +143,8 @@ def _memory_rows(memory):
     for name, widths in memory["hosts"].items():
         for width, text in (("five", "five columns"), ("all", "all columns")):
             m = widths[width]
-            rows.append([f"{TITLES[name]}, {text}", f"{m['idle_kb'] / 1024:.1f}", f"{m['peak_kb'] / 1024:.1f}",
-                         f"{(m['peak_kb'] - m['idle_kb']) / 1024:.1f}"])
+            idle, peak = m["idle_kb"] / 1024, m["peak_kb"] / 1024
+            rows.append([f"{TITLES[name]}, {text}", f"{idle:.1f}", f"{peak:.1f}", f"{peak - idle:.1f}"])
     return [f"MiB, {memory['leads']:,} leads", "idle", "peak", "more"], rows
 
 
@@ -168,7 +170,8 @@ def _title(result, key):
 
 
 def _round(result, leads, latency):
-    return [case for case in result["cases"] if (case["leads"], case["latency_ms"]) == (leads, latency)]
+    return [case for case in result["cases"]
+            if (case["leads"], case["latency_ms"]) == (leads, latency)]
 
 
 def _speed_goals(result):
@@ -206,7 +209,8 @@ def _resource_goals(result):
                    f"{more / 1024:.1f} MiB", more <= MEMORY_KB)
     for name, times in result.get("cancel", {}).items():
         worst = max(times["free_ms"])
-        yield f"{TITLES[name]}: an interrupt ends the statement within 100 ms", f"{worst:.0f} ms", worst <= 100
+        yield (f"{TITLES[name]}: an interrupt ends the statement within 100 ms", f"{worst:.0f} ms",
+               worst <= 100)
     if "instructions" in result:
         value = result["instructions"]["sqlite"] / result["instructions"]["floor"]
         yield "SQLite: at most 1.5 times the instructions of the C floor", f"{value:.2f}x", value <= 1.5
@@ -228,10 +232,12 @@ Who is compared, each started afresh for every run, token and one connection rea
 | | |
 |---|---|
 | SQLite, PostgreSQL | the stock shells with this library{settings} |
-| SDK | the official Node SDK, `actions.request` in a loop, one request at a time, pages of the service's default size ({sdk_page}) |
-| SDK, largest pages; SDK, 8 at once | the same loop tuned by hand: the largest pages that the service takes; and eight requests in flight |
+| SDK | the official Node SDK, `actions.request` in a loop, serially, pages of the default size ({sdk_page}) |
+| SDK, largest pages | the same loop with the largest pages that the service takes |
+| SDK, 8 at once | the largest pages, and eight requests in flight |
 | curl, jq | `curl`, `jq` and `sqlite3 .import`, a page at a time |
-| C floor | a C program that downloads and parses the same pages with libcurl and json-c and forgets them; alone, and eight at once |
+| C floor | a C program that only downloads and parses the pages, with libcurl and json-c, one at a time |
+| C floor, 8 at once | the same with eight requests in flight |
 
 The SDK's rows end as objects in memory and are not charged for being stored; ours end in a local table. The
 service is the stand-in (`test/server`) on the same machine, answers compressed, every answer late by the
@@ -252,7 +258,8 @@ VERSION_NAMES = (("sqlite", "SQLite"), ("pg", "PostgreSQL"), ("curl", "libcurl")
 
 
 def _versions(result):
-    known = [f"{title} {result['versions'][key]}" for key, title in VERSION_NAMES if result["versions"].get(key)]
+    known = [f"{title} {result['versions'][key]}" for key, title in VERSION_NAMES
+             if result["versions"].get(key)]
     runs = result["runs"]
     median = f"Medians of {runs} runs" if runs > 1 else "Single runs"
     return f"{median}, on {result['versions']['cores']} cores: {', '.join(known)}."
@@ -275,14 +282,20 @@ def _page(result):
         parts.append("## Time against rows\n\n![Time against rows](performance-rows.svg)\n")
     for leads, latency in rounds:
         cases = _round(result, leads, latency)
-        parts.append(f"## {leads:,} leads, {latency} ms a request\n\n{_markdown(*_time_rows(cases))}\n\n"
-                     f"{_markdown(*_call_rows(cases))}\n")
+        parts.append(f"## {leads:,} leads, {latency} ms a request\n\n{_markdown(*_time_rows(cases))}"
+                     f"\n\n{_markdown(*_call_rows(cases))}\n")
     if "memory" in result:
-        parts.append("## Memory\n\nPeak of the process that works (`VmHWM`), and how much that is more than an "
-                     f"idle connection has.\n\n{_markdown(*_memory_rows(result['memory']))}\n")
+        parts.append("## Memory\n\nPeak of the process that works (`VmHWM`), and how much that is "
+                     "more than an idle connection has.\n\n"
+                     f"{_markdown(*_memory_rows(result['memory']))}\n")
     if "cancel" in result:
-        parts.append("## Cancelling\n\nA scan is interrupted while the service takes 30 seconds to answer.\n\n"
-                     f"{_markdown(*_cancel_rows(result['cancel']))}\n")
+        parts.append("## Cancelling\n\nA scan is interrupted while the service takes 30 seconds to "
+                     f"answer.\n\n{_markdown(*_cancel_rows(result['cancel']))}\n")
+    if "instructions" in result:
+        counts = result["instructions"]
+        parts.append("## Instructions\n\nOf a five-column scan (callgrind), without what each program needs to "
+                     f"start: sqlite3 {counts['sqlite'] / 1e6:,.0f} million, C floor "
+                     f"{counts['floor'] / 1e6:,.0f} million.\n")
     return "\n".join(parts)
 
 
@@ -319,8 +332,8 @@ def _series(result, key, points):
     return series
 
 
-COLOURS = {"sqlite": "#0072b2", "pg": "#009e73", "sdk": "#d55e00", "sdk-max": "#e69f00", "sdk-x8": "#cc79a7",
-           "curl": "#777777", "floor": "#bbbbbb", "floor-x8": "#000000"}
+COLOURS = {"sqlite": "#0072b2", "pg": "#009e73", "sdk": "#d55e00", "sdk-max": "#e69f00",
+           "sdk-x8": "#cc79a7", "curl": "#777777", "floor": "#bbbbbb", "floor-x8": "#000000"}
 
 
 def _plot(path, label, logarithmic, panels):

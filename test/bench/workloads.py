@@ -288,5 +288,6 @@ class Calls(Workload):
         return len(facts.keys)
 
 
-ALL = (Scan(), Fields(), Filtered(), Limit(), Count(), FirstRow(), JoinKeys(), JoinTables(), Inserts(), Calls())
+ALL = (Scan(), Fields(), Filtered(), Limit(), Count(), FirstRow(), JoinKeys(), JoinTables(), Inserts(),
+       Calls())
 BY_KEY = {workload.key: workload for workload in ALL}
