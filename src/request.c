@@ -574,11 +574,15 @@ clo_request_proxy(const char *method, const char *path, const char *query, const
     clo_err_clear(err);
     for (size_t i = 0; method && i < CLO_ARRAY_LEN(methods); i++)
         known = known || strcmp(method, methods[i]) == 0;
-    if (!known || !path) {
+    if (!known) {
         (void)clo_err_set(err, CLO_E_ARG,
-                          known ? "close_request: the path is missing"
-                                : "close_request: the method must be GET, POST, PUT, "
-                                  "PATCH or DELETE, in capitals");
+                          "close_request: method %.20s is none of GET, POST, PUT, PATCH, DELETE "
+                          "(in capitals)",
+                          method ? method : "NULL");
+        return NULL;
+    }
+    if (!path) {
+        (void)clo_err_set(err, CLO_E_ARG, "close_request: the path is missing");
         return NULL;
     }
     if (body && strcmp(method, "GET") == 0) {
