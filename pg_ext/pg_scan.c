@@ -66,7 +66,7 @@ name_value(void *arg)
 
     for (size_t i = 0; i < table->n_columns; i++)
         if ((table->columns[i].flags & CLO_C_KEY) && f->row[i].type == CLO_T_TEXT)
-            errcontext("%s row %s, column %s", table->name, f->row[i].text,
+            errcontext("%s row %s, column %s", table->name, clo_pg_local(f->row[i].text),
                        table->columns[f->t->column[f->at]].name);
 }
 

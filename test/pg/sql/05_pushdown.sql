@@ -106,6 +106,8 @@ SELECT is(run($$SELECT id FROM close_tasks WHERE is_complete$$) + run($$SELECT i
 SELECT alike(plan_of(format('SELECT name FROM close_leads WHERE id = %L', :'lead'), 'verbose'),
              '%Close Call: close_lead_get lead_id=$1%Close Values: $1 = %' || :'lead' || '%', 'values with VERBOSE');
 SELECT alike(plan_of('SELECT id FROM close_leads', 'analyze, timing off'), '%Close Requests: %Close Bytes: %Close Rows Received: %', 'what was spent with ANALYZE');
+SELECT alike(plan_of('SELECT l.name FROM (SELECT * FROM ten LIMIT 2) t JOIN close_leads l ON l.id = t.lead_id', 'verbose'),
+             '%Close Values: $1 = %lead_id%', 'also those that a join supplies');
 SELECT unalike(plan_of('SELECT id FROM close_leads', 'verbose, analyze, format json'), '%demo-secret%', 'no secret');
 SELECT alike(plan_of('INSERT INTO close_leads (name) VALUES (''x'')'), '%Close Call: close_lead_create%', 'a write names its tool');
 

@@ -11,9 +11,9 @@ SELECT is(close_last_id(), id, 'close_last_id') FROM made;
 SELECT id AS fresh FROM made \gset
 
 \! $CTL clear
-SELECT is(run(format($$UPDATE close_leads SET description = 'new' WHERE id = %L$$, :'fresh')), 1::bigint, 'UPDATE');
+SELECT is(run(format($$UPDATE close_leads SET description = 'new', url = NULL WHERE id = %L$$, :'fresh')), 1::bigint, 'UPDATE');
 \set log `$CTL log`
-SELECT alike(:'log'::text, '%close_lead_update {"description": "new", "lead_id": "' || :'fresh' || '"}%', 'sends the changed columns only');
+SELECT alike(:'log'::text, '%close_lead_update {"description": "new", "lead_id": "' || :'fresh' || '", "url": null}%', 'sends the changed columns only');
 \set value `$CTL value leads $(psql -AtX -c "SELECT id FROM made") description`
 SELECT is(:'value'::text, 'new', 'and they are there');
 SELECT results_eq(format($$UPDATE close_leads SET name = 'Fresher' WHERE id = %L RETURNING id, name, description$$, :'fresh'),

@@ -32,6 +32,27 @@ def test_dump_and_restore(env):
         s.ok("DROP OWNED BY dumper; DROP ROLE dumper")
 
 
+def test_secrets_stay_out_of_logs(env):
+    """At the most talkative level, with plans printed, neither the secret nor a token is in the log."""
+    with open(env.cluster.log, encoding="utf-8", errors="replace") as log:
+        log.seek(0, 2)
+        with env.session() as s:
+            s.ok("SET log_min_messages = debug5; SET debug_print_plan = on; SET debug_print_rewritten = on;"
+                 " SET log_statement = 'all'; SET log_min_error_statement = debug5")
+            s.ok("SELECT close_me_get(); SELECT id FROM close_leads LIMIT 3; SELECT close_config();"
+                 " SELECT * FROM close_requests")
+            env.server.fault({"tool": "close_me_get", "kind": "expire_token"})
+            s.ok("SELECT close_me_get()")
+            s.fails("SELECT close_lead_get('lead_none')", "P0002")
+            s.ok("ALTER SERVER close OPTIONS (SET env_url 'http://127.0.0.1:9')")
+            s.fails("SELECT close_me_get()", "08006")
+            s.ok(f"ALTER SERVER close OPTIONS (SET env_url '{env.server.url}')")
+        text = log.read()
+    assert "close_leads" in text, "the log does not talk"
+    assert standin.CLIENT_SECRET not in text
+    assert "Bearer" not in text
+
+
 def test_preloaded(env):
     """In shared_preload_libraries it only defines settings; everything works as without."""
     with pgcluster.Cluster(env.build, preload="close") as cluster:
