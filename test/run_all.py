@@ -4,7 +4,7 @@
 Usage: run_all.py --build DIR [--hosts sqlite|pg|both] [SUITE ...]
 
 A suite is a command whose last count is read from its output: cmocka's "[  PASSED  ] 12 test(s).",
-"12 passed, 0 failed", "12 of 12 checks passed", or pg_prove's "Files=2, Tests=31". A suite fails when its command fails or when
+"12 passed, 0 failed", "12 of 12 checks passed", unittest's "Ran 12 tests", or pg_prove's "Files=2, Tests=31". A suite fails when its command fails or when
 it ran no test at all. The closing line of this program is "N passed, N failed".
 """
 import argparse
@@ -29,11 +29,15 @@ def suites(build, hosts):
     standin = os.path.join(build, "close-standin")
     yield "standin", None, py("test/server/selftest.py", standin)
     yield "catalogue", None, py("test/host/catalog_drift.py", "--build", build)
+    yield "runner", None, py("test/host/test_runner.py")
     yield "conformance sqlite", "sqlite", py("test/host/conformance.py", "--host", "sqlite", "--build", build)
     yield "property sqlite", "sqlite", py("test/host/property.py", "--build", build)
+    yield "conformance sqlite, window 1", "sqlite", py("test/host/conformance.py", "--host", "sqlite", "--build",
+                                                       build, "--engine", "window1")
     yield "host sqlite", "sqlite", py("test/sqlite/check_sqlite.py", "--build", build)
     if hosts != "sqlite":
         yield "conformance pg", "pg", py("test/host/conformance.py", "--host", "pg", "--build", build)
+        yield "property pg", "pg", py("test/host/property.py", "--host", "pg", "--build", build)
         yield "host pg", "pg", py("test/pg/run_pg.py", "--build", build)
 
 
@@ -46,6 +50,9 @@ def counts(text):
     failed = sum(int(n) for n in re.findall(r"\[  FAILED  \] (\d+) test", text))
     if passed or failed:
         return passed, failed
+    plain = re.findall(r"^Ran (\d+) tests? in .*\n\n(OK|FAILED)", text, re.M)
+    if plain:
+        return (int(plain[-1][0]), 0) if plain[-1][1] == "OK" else (0, int(plain[-1][0]))
     share = re.findall(r"(\d+) of (\d+) checks passed", text)
     if share:
         return int(share[-1][0]), int(share[-1][1]) - int(share[-1][0])
