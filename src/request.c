@@ -779,12 +779,12 @@ status_sends(const clo_json *obj)
 }
 
 /* Would this send an email or SMS to somebody? A proxy body is looked at whatever its path: paths can
- * be written in many ways, and no other object of Close has these two states. */
+ * be written in many ways, and no other object of Close has these two states. Without the memory for a look
+ * the answer is yes, and `err` says so. */
 static bool
-sends_message(const clo_request *req)
+sends_message(const clo_request *req, clo_err *err)
 {
     clo_json *body;
-    clo_err ignored;
     bool sends;
     if (!req->writes)
         return false;
@@ -792,8 +792,7 @@ sends_message(const clo_request *req)
         return (!req->tool || (req->tool->flags & CLO_TOOL_MESSAGES)) && status_sends(req->params);
     if (!req->body)
         return false;
-    clo_err_clear(&ignored);
-    body = clo_json_parse(req->body, req->body_len, "the body", &ignored);
+    body = clo_json_parse(req->body, req->body_len, "the body", err);
     sends = !body || status_sends(body); /* it parsed before: only memory can be missing */
     clo_json_free(body);
     return sends;
@@ -807,7 +806,9 @@ clo_request_allowed(const clo_request *req, const clo_config *config, clo_err *e
         err->hint = "the setting readonly is on";
         return CLO_ERROR;
     }
-    if (!clo_config_int(config, CLO_OPT_ALLOW_MESSAGES) && sends_message(req)) {
+    if (!clo_config_int(config, CLO_OPT_ALLOW_MESSAGES) && sends_message(req, err)) {
+        if (err->code == CLO_E_NOMEM)
+            return CLO_ERROR;
         (void)clo_err_set(err, CLO_E_FORBIDDEN,
                           "%s: status outbox or scheduled sends a message to people, which is not "
                           "enabled",
