@@ -3,8 +3,9 @@
  * routine table of the foreign data wrapper.
  *
  * Loading defines settings and does nothing else: no thread, no socket, no allocation outside the
- * backend's, so that the library may be preloaded into the postmaster. libcurl is initialised at the first
- * call within a backend. There is no unload function; a library that owns TLS state has to stay.
+ * backend's, so that the library may be preloaded into the postmaster. libcurl is initialised at
+ * the first call within a backend. There is no unload function; a library that owns TLS state has
+ * to stay.
  */
 #include "pg.h"
 

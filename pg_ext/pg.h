@@ -3,8 +3,8 @@
  *
  * Three rules run through all of it (design: "why no handle can leak"):
  *  - The core never calls the backend, so an error can only jump between two core calls.
- *  - Every core object is put into an owner (pg_host.c) before anything can throw; the owner's memory
- *    context frees it whatever happens.
+ *  - Every core object is put into an owner (pg_host.c) before anything can throw; the owner's
+ *    memory context frees it whatever happens.
  *  - Values cross the boundary by copy.
  *
  * Everything declared here is hidden: the module exports its SQL entry points only.
@@ -26,7 +26,7 @@
 
 #define CLO_PG_SLICE_MS 250 /* longest wait between two looks at interrupts */
 
-/* ---- pg_host.c: ownership, waiting, errors ---------------------------------------------- */
+/* ---- pg_host.c: ownership, waiting, errors --------------------------------------------------- */
 
 typedef enum clo_pg_kind {
     CLO_PG_CLIENT,
@@ -57,14 +57,14 @@ clo_status clo_pg_step(clo_pg_owner *owner, clo_err *err);
 void clo_pg_interrupts(clo_call *const *in_flight, int n);
 clo_status clo_pg_wait_call(clo_call *call, int wait_ms, clo_err *err);
 
-/* Raises the error with the SQLSTATE of its class. `done` (may be NULL) is added to DETAIL: what had
- * been done before it. */
+/* Raises the error with the SQLSTATE of its class. `done` (may be NULL) is added to DETAIL: what
+ * had been done before it. */
 void clo_pg_throw(const clo_err *err) pg_attribute_noreturn();
 void clo_pg_throw_after(const clo_err *err, const char *done) pg_attribute_noreturn();
 /* UTF-8 of the core in the server's encoding; never throws for odd bytes. */
 const char *clo_pg_local(const char *utf8);
 
-/* ---- pg_value.c: clo_value <-> Datum ---------------------------------------------------- */
+/* ---- pg_value.c: clo_value <-> Datum --------------------------------------------------------- */
 
 /* A value for the core; texts are palloc'ed in the current context. Throws for a type that has no
  * counterpart. */
@@ -89,10 +89,11 @@ Datum clo_pg_jsonb(const char *text, size_t len);
 text *clo_pg_text(const char *utf8, size_t len);
 char *clo_pg_utf8(const char *local, size_t *len); /* the inverse of clo_pg_local, palloc'ed */
 
-/* ---- pg_conn.c: one client per user mapping --------------------------------------------- */
+/* ---- pg_conn.c: one client per user mapping -------------------------------------------------- */
 
 /* The client of `user` for `server`, with options and session settings applied. Borrowed until the
- * end of the transaction or the next call; who keeps it longer takes a reference. Checks nothing but
+ * end of the transaction or the next call; who keeps it longer takes a reference. Checks nothing
+ * but
  * that a mapping exists: rights on the server are the caller's business. */
 clo_client *clo_pg_client(Oid user, Oid server);
 /* The same if it is there already and needs nothing; else NULL. Never throws for settings. */
@@ -101,7 +102,7 @@ clo_client *clo_pg_client_peek(Oid user, Oid server);
 clo_client *clo_pg_function_client(void);
 void clo_pg_conn_init(void); /* from _PG_init: settings only */
 
-/* ---- pg_option.c: options of server, mapping, table, column ------------------------------ */
+/* ---- pg_option.c: options of server, mapping, table, column ---------------------------------- */
 
 /* Options that are ours and not the core's. */
 #define CLO_PG_OPT_TABLE "table"
@@ -110,7 +111,7 @@ void clo_pg_conn_init(void); /* from _PG_init: settings only */
 const char *clo_pg_option(List *options, const char *name); /* value or NULL */
 int clo_pg_batch_size(Oid relation);
 
-/* ---- pg_table.c: a foreign table as the core sees it ------------------------------------- */
+/* ---- pg_table.c: a foreign table as the core sees it ----------------------------------------- */
 
 typedef struct clo_pg_table {
     const clo_table *table; /* static, or kept by an owner of the same context */
@@ -126,7 +127,7 @@ clo_pg_table *clo_pg_table_open(Oid relation);
 AttrNumber clo_pg_table_attribute(const clo_pg_table *t, int column);
 void clo_pg_columns_of(const clo_pg_table *t, const Bitmapset *attrs, clo_colset *set);
 
-/* ---- pg_qual.c: conditions ---------------------------------------------------------------- */
+/* ---- pg_qual.c: conditions ------------------------------------------------------------------- */
 
 /* One condition as the core knows it. A clause that it can't express gives one condition OTHER per
  * column that it reads. */
@@ -148,7 +149,7 @@ int clo_pg_column_of(const clo_pg_table *t, RelOptInfo *rel, Node *node);
 bool clo_pg_sorts(const clo_pg_table *t, RelOptInfo *rel, List *pathkeys, clo_sort *sorts, int max,
                   size_t *n);
 
-/* ---- pg_plan.c, pg_upper.c: planning ------------------------------------------------------ */
+/* ---- pg_plan.c, pg_upper.c: planning --------------------------------------------------------- */
 
 #define CLO_PG_MAX_SORTS 4
 
@@ -215,7 +216,7 @@ Oid clo_pg_scan_oid(const List *fdw_private, clo_pg_scan_number which);
 int clo_pg_scan_int(const List *fdw_private, clo_pg_scan_number which);
 const char *clo_pg_scan_text(const List *fdw_private);
 
-/* ---- pg_scan.c ----------------------------------------------------------------------------- */
+/* ---- pg_scan.c ------------------------------------------------------------------------------- */
 
 typedef struct clo_pg_scan clo_pg_scan;
 void clo_pg_scan_begin(ForeignScanState *node, int eflags);
@@ -236,14 +237,14 @@ void clo_pg_filler_init(clo_pg_filler *f, const clo_pg_table *t, TupleDesc desc,
                         const clo_colset *needed);
 void clo_pg_fill(clo_pg_filler *f, const clo_value *row, Datum *values, bool *nulls);
 
-/* ---- pg_explain.c, pg_analyze.c ------------------------------------------------------------ */
+/* ---- pg_explain.c, pg_analyze.c -------------------------------------------------------------- */
 
 void clo_pg_explain_scan(ForeignScanState *node, struct ExplainState *es);
 void clo_pg_explain_modify(ModifyTableState *mtstate, ResultRelInfo *rri, List *fdw_private,
                            int index, struct ExplainState *es);
 bool clo_pg_analyze(Relation relation, AcquireSampleRowsFunc *func, BlockNumber *pages);
 
-/* ---- pg_modify.c, pg_batch.c ------------------------------------------------------------------ */
+/* ---- pg_modify.c, pg_batch.c ----------------------------------------------------------------- */
 
 /* A running INSERT, UPDATE or DELETE of one result relation. */
 typedef struct clo_pg_modify {

@@ -1,14 +1,12 @@
 /*
  * pg_analyze.c - ANALYZE of a foreign table: one full scan, of which a random sample is kept.
  *
- * The service has no sampling, so this costs as many requests as SELECT *. What it gives is the number
- * of rows and their distributions, from which the planner chooses between single lookups and a walk.
+ * The service has no sampling, so this costs as many requests as SELECT *. What it gives is the
+ * number of rows and their distributions, from which the planner chooses between single lookups
+ * and a walk.
  */
 #include "pg.h"
 
-#include "access/table.h"
-#include "commands/vacuum.h"
-#include "miscadmin.h"
 #include "utils/memutils.h"
 
 typedef struct sampler {

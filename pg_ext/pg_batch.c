@@ -2,16 +2,15 @@
  * pg_batch.c - INSERT of many rows, several create calls at a time.
  *
  * All requests of a batch are built before the first is sent, so that a row which can't be sent (a
- * column that can't be set, a missing one) stops the batch while nothing of it has happened. Then up to
- * `concurrency` calls are in flight; they share the client's transfers, so a step of any moves all.
+ * column that can't be set, a missing one) stops the batch while nothing of it has happened. Then
+ * up to `concurrency` calls are in flight; they share the client's transfers, so a step of any
+ * moves all.
  *
- * When one fails, no further call is started and those in flight are waited for: each of them is a row
- * that either exists or doesn't, and the error says which. A cancel can't wait; it warns about each
- * call that had left (pg_host.c).
+ * When one fails, no further call is started and those in flight are waited for: each of them is a
+ * row that either exists or doesn't, and the error says which. A cancel can't wait; it warns about
+ * each call that had left (pg_host.c).
  */
 #include "pg.h"
-
-#include "utils/memutils.h"
 
 #if CLO_PG_HAS_BATCH
 

@@ -1,8 +1,8 @@
 /*
  * pg_compat.h - what differs between PostgreSQL 13 and 17, and nothing else.
  *
- * The rest of pg_ext/ is written against the newest names; this header lets older servers understand
- * them. Each item says from which version the newer form exists.
+ * The rest of pg_ext/ is written against the newest names; this header lets older servers
+ * understand them. Each item says from which version the newer form exists.
  */
 #ifndef CLO_PG_COMPAT_H
 #define CLO_PG_COMPAT_H
@@ -26,8 +26,9 @@
 #error "Close in SQL supports PostgreSQL 13 to 17"
 #endif
 
-/* 14: batch inserts, row identity columns that are added through the planner, a header for wait events, and
- * partitions that know the relation which the statement names (before, they carry its index). */
+/* 14: batch inserts, row identity columns that are added through the planner, a header for wait
+ * events, and partitions that know the relation which the statement names (before, they carry its
+ * index). */
 #if PG_VERSION_NUM >= 140000
 #include "utils/wait_event.h"
 #define clo_pg_named(rri) ((rri)->ri_RangeTableIndex > 0 ? (rri) : (rri)->ri_RootResultRelInfo)

@@ -1,17 +1,17 @@
 /*
  * pg_conn.c - one client per user mapping and backend, and the settings of a session.
  *
- * A client holds the bearer token, the kept-alive connections, the answers cached within a statement and
- * the request log. It is made at the first use of a user mapping and reused by later statements, so that
- * a trigger that calls a function for each row does not connect for each row.
+ * A client holds the bearer token, the kept-alive connections, the answers cached within a
+ * statement and the request log. It is made at the first use of a user mapping and reused by later
+ * statements, so that a trigger that calls a function for each row does not connect for each row.
  *
  * What may change underneath, and how it is noticed:
  *  - ALTER SERVER, ALTER/DROP USER MAPPING: syscache callbacks mark entries stale, and the next use
  *    makes a fresh client. A scan under way holds its own reference and goes on with what it has.
  *  - SET close.*: assign hooks raise a counter, and the next use applies the settings again.
  *    Nothing else of a session sticks: DISCARD ALL resets everything that a user could set.
- *  - SET ROLE, SECURITY DEFINER, views: the caller asks for the client of the role whose rights count,
- *    so two roles never share one unless both use the mapping for PUBLIC.
+ *  - SET ROLE, SECURITY DEFINER, views: the caller asks for the client of the role whose rights
+ *    count, so two roles never share one unless both use the mapping for PUBLIC.
  *
  * Errors. A client is configured while an owner in the transaction's memory holds it, and published
  * only when it is whole. The core can't be left half-way (nothing throws inside it), so there is no
@@ -29,7 +29,6 @@
 #include "access/xact.h"
 #include "catalog/pg_user_mapping.h"
 #include "commands/defrem.h"
-#include "foreign/foreign.h"
 #include "miscadmin.h"
 #include "storage/fd.h"
 #include "utils/builtins.h"
@@ -54,7 +53,7 @@ typedef struct entry {
 static HTAB *entries = NULL;
 static uint64 uses = 0;
 
-/* --- Session settings (GUCs) --------------------------------------------------------------- */
+/* --- Session settings (GUCs) ------------------------------------------------------------------ */
 
 #define MAX_SETTINGS 32
 
@@ -119,7 +118,7 @@ clo_pg_conn_init(void)
     clo_pg_reserve_prefix("close");
 }
 
-/* --- Settings of a client ------------------------------------------------------------------ */
+/* --- Settings of a client --------------------------------------------------------------------- */
 
 static void
 set_option(clo_client *client, const char *name, const char *value, clo_origin from)
@@ -148,7 +147,8 @@ widens(const clo_option *o, const char *session, const char *server)
     return false;
 }
 
-/* Brings the client in step with close.*; a value that would take more stays as the server has it. */
+/* Brings the client in step with close.*; a value that would take more stays as the server has it.
+ * */
 static void
 apply_session(entry *e, const ForeignServer *server)
 {
@@ -185,7 +185,7 @@ apply_options(clo_client *client, List *options, clo_origin from)
     }
 }
 
-/* --- The cache ------------------------------------------------------------------------------ */
+/* --- The cache -------------------------------------------------------------------------------- */
 
 static void
 drop_client(entry *e)

@@ -1,7 +1,8 @@
 /*
- * pg_explain.c - EXPLAIN in terms of calls: the tool and its parameters always, what was spent with
- * ANALYZE. The line is the one that the executor reads (clo_plan_encode); values stand as $1, $2 ... in
- * it and are listed beside it with VERBOSE. Settings, secrets among them, are no part of a plan.
+ * pg_explain.c - EXPLAIN in terms of calls: the tool and its parameters always, what was spent
+ * with ANALYZE. The line is the one that the executor reads (clo_plan_encode); values stand as $1,
+ * $2 ... in it and are listed beside it with VERBOSE. Settings, secrets among them, are no part of
+ * a plan.
  */
 #include "pg.h"
 

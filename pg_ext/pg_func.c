@@ -6,10 +6,10 @@
  * arguments are positional in the catalogue's order, which is also the order of the SQL signature;
  * PostgreSQL's named notation and defaults fill them in. NULL means "not given".
  *
- * Every call goes the same way: check the arguments (nothing is sent for a bad one), find the client of
- * the current user, run the call while serving interrupts, return its JSON as jsonb. A tool that writes
- * is refused in a read-only transaction like any other writing command, which makes
- * default_transaction_read_only a switch that each role has for itself.
+ * Every call goes the same way: check the arguments (nothing is sent for a bad one), find the
+ * client of the current user, run the call while serving interrupts, return its JSON as jsonb. A
+ * tool that writes is refused in a read-only transaction like any other writing command, which
+ * makes default_transaction_read_only a switch that each role has for itself.
  */
 #include "pg.h"
 
@@ -23,7 +23,7 @@
 
 #define MAX_ARGS 32
 
-/* --- Calls ----------------------------------------------------------------------------------- */
+/* --- Calls ------------------------------------------------------------------------------------ */
 
 /* Runs the request that `pending` owns; returns the owner of the finished call. */
 static clo_pg_owner *
@@ -380,8 +380,8 @@ clo_pg_requests(PG_FUNCTION_ARGS)
 
 PG_FUNCTION_INFO_V1(clo_pg_stats);
 
-/* Counters of the client; the last row counts memory blocks of the core that are alive in this backend,
- * in builds that count them. */
+/* Counters of the client; the last row counts memory blocks of the core that are alive in this
+ * backend, in builds that count them. */
 Datum
 clo_pg_stats(PG_FUNCTION_ARGS)
 {

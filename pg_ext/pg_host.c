@@ -8,11 +8,11 @@
  * acquired yet), call the core (can't throw), store the result in the owner at once. The
  * callback can't be unregistered before PostgreSQL 18, so releasing early only empties the record.
  *
- * Waiting. A step of the core blocks for one slice at most and returns at once when a signal comes in,
- * so a cancel is served within milliseconds; the slice only bounds the race between looking at the
- * interrupt flags and starting to wait. CHECK_FOR_INTERRUPTS runs between steps, when no frame of the
- * core, libcurl or json-c is on the stack. When it jumps away, the owner's context frees the
- * transfer, which closes its socket.
+ * Waiting. A step of the core blocks for one slice at most and returns at once when a signal comes
+ * in, so a cancel is served within milliseconds; the slice only bounds the race between looking at
+ * the interrupt flags and starting to wait. CHECK_FOR_INTERRUPTS runs between steps, when no frame
+ * of the core, libcurl or json-c is on the stack. When it jumps away, the owner's context frees
+ * the transfer, which closes its socket.
  *
  * Rejected: PG_TRY around core calls (must be got right in every place, and costs more), a stop
  * callback asked inside the transfer (could only abort, not serve a benign interrupt and resume),
@@ -109,7 +109,7 @@ clo_pg_release(clo_pg_owner *owner)
         free_object(owner->kind, object);
 }
 
-/* --- Waiting ------------------------------------------------------------------------------- */
+/* --- Waiting ---------------------------------------------------------------------------------- */
 
 /* The name of the wait event is allocated once per backend (and in shared memory only once). */
 static uint32
@@ -191,7 +191,7 @@ clo_pg_wait_call(clo_call *call, int wait_ms, clo_err *err)
     return status;
 }
 
-/* --- Errors -------------------------------------------------------------------------------- */
+/* --- Errors ----------------------------------------------------------------------------------- */
 
 static int
 sqlstate_of(clo_code code)

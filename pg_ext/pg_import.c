@@ -1,13 +1,14 @@
 /*
  * pg_import.c - IMPORT FOREIGN SCHEMA close FROM SERVER s INTO t.
  *
- * The one remote schema is "close", its tables are the catalogue's. Without options nothing is sent. With
- * custom_fields 'true' the fields of leads, contacts and opportunities are read through the current
- * user's mapping and become typed columns, each bound to the field's id, so that a later renaming in
- * Close does not change what a column holds. With raw 'true' the hidden columns come too: the whole
- * object, and the signature key of webhooks.
+ * The one remote schema is "close", its tables are the catalogue's. Without options nothing is
+ * sent. With custom_fields 'true' the fields of leads, contacts and opportunities are read through
+ * the current user's mapping and become typed columns, each bound to the field's id, so that a
+ * later renaming in Close does not change what a column holds. With raw 'true' the hidden columns
+ * come too: the whole object, and the signature key of webhooks.
  *
- * No column is declared NOT NULL: the planner would believe it, while the service may leave out any key.
+ * No column is declared NOT NULL: the planner would believe it, while the service may leave out
+ * any key.
  */
 #include "pg.h"
 

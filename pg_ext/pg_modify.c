@@ -2,39 +2,35 @@
  * pg_modify.c - INSERT, UPDATE and DELETE of foreign tables, row by row.
  *
  * Each row is one call of the table's create, update or delete tool. The core turns columns into
- * parameters and refuses a column that the tool can't set, before anything is sent. An UPDATE sends the
- * columns of its target list (with a BEFORE ROW trigger: those that differ from the old row); NULL
- * is sent as null there, and left out of a create.
+ * parameters and refuses a column that the tool can't set, before anything is sent. An UPDATE
+ * sends the columns of its target list (with a BEFORE ROW trigger: those that differ from the old
+ * row); NULL is sent as null there, and left out of a create.
  *
- * What has been sent stays sent: a ROLLBACK does not recall it. So the error of one row says what the
- * statement had already done, and a call that was cut off is reported as uncertain (pg_host.c).
+ * What has been sent stays sent: a ROLLBACK does not recall it. So the error of one row says what
+ * the statement had already done, and a call that was cut off is reported as uncertain
+ * (pg_host.c).
  *
- * RETURNING shows what the service answered: its ids, defaults and computed fields. A DELETE, which is
- * answered by nothing, returns the row as it was read.
+ * RETURNING shows what the service answered: its ids, defaults and computed fields. A DELETE,
+ * which is answered by nothing, returns the row as it was read.
  *
- * Memory: the values of a row live in m->row until the next row is at work, which is as long as the executor
- * looks at the returned slot.
+ * Memory: the values of a row live in m->row until the next row is at work, which is as long as
+ * the executor looks at the returned slot.
  */
 #include "pg.h"
 
 #include "access/htup_details.h"
-#include "access/table.h"
 #include "catalog/pg_type.h"
-#include "commands/trigger.h"
-#include "executor/spi.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/appendinfo.h"
-#include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/memutils.h"
-#include "utils/rel.h"
 
 #define ID_JUNK "close_id"
 #define ROW_JUNK "wholerow"
 #define SHOWN_IDS 400 /* bytes */
 
-/* --- Planning ---------------------------------------------------------------------------------------- */
+/* --- Planning --------------------------------------------------------------------------------- */
 
 /* The columns that an UPDATE or DELETE needs to find its row again: the id, and for DELETE ...
  * RETURNING the whole row. */
@@ -125,7 +121,7 @@ clo_pg_updatable(Relation relation)
     return events;
 }
 
-/* --- Begin and end --------------------------------------------------------------------------------------- */
+/* --- Begin and end ---------------------------------------------------------------------------- */
 
 static clo_kind
 kind_of(CmdType operation)
@@ -208,7 +204,8 @@ clo_pg_insert_begin(ModifyTableState *mtstate, ResultRelInfo *rri)
     if (plan != NULL && plan->onConflictAction != ONCONFLICT_NONE)
         ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
                         errmsg("ON CONFLICT is not supported for tables of Close")));
-    /* An UPDATE that moves a row to a partition that it updates as well has one state for two kinds. */
+    /* An UPDATE that moves a row to a partition that it updates as well has one state for two
+     * kinds. */
     if (rri->ri_FdwState != NULL)
         ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
                         errmsg("cannot move a row into foreign table \"%s\", which the statement "
@@ -224,7 +221,7 @@ clo_pg_modify_end(EState *estate, ResultRelInfo *rri)
     rri->ri_FdwState = NULL; /* memory and references go with the query's context */
 }
 
-/* --- Rows ---------------------------------------------------------------------------------------------------- */
+/* --- Rows ------------------------------------------------------------------------------------- */
 
 static clo_value
 value_of(TupleTableSlot *slot, int att)

@@ -1,24 +1,22 @@
 /*
  * pg_option.c - options of the foreign data wrapper's objects.
  *
- * Which setting may stand where comes from the core's option table: what decides where requests go is
- * the server's, what decides whose data is seen is the user mapping's, because the options of a
- * mapping are shown to nobody but the mapped user and superusers. A secret on a server would be readable by
- * every role, so it is refused there by name. The options that only PostgreSQL has:
+ * Which setting may stand where comes from the core's option table: what decides where requests go
+ * is the server's, what decides whose data is seen is the user mapping's, because the options of a
+ * mapping are shown to nobody but the mapped user and superusers. A secret on a server would be
+ * readable by every role, so it is refused there by name. The options that only PostgreSQL has:
  *
- *      server, table   batch_size   rows per round of INSERT ... SELECT
- *      table           table        the catalogue's table, default: the relation's own name
- *      column          field        the catalogue's column, or custom.cf_...; default: the column's name
+ *      server, table   batch_size   rows per round of INSERT ... SELECT table           table
+ *      the catalogue's table, default: the relation's own name column          field        the
+ *      catalogue's column, or custom.cf_...; default: the column's name
  */
 #include "pg.h"
 
 #include "access/reloptions.h"
 #include "catalog/pg_attribute.h"
-#include "catalog/pg_foreign_data_wrapper.h"
 #include "catalog/pg_foreign_table.h"
 #include "catalog/pg_user_mapping.h"
 #include "commands/defrem.h"
-#include "utils/builtins.h"
 
 #define MAX_BATCH 1000
 #define DEFAULT_BATCH 100

@@ -1,27 +1,27 @@
 /*
  * pg_plan.c - paths and plans of a foreign table.
  *
- * The core decides how a question is answered (clo_plan_make); this file asks it the questions that
- * the planner could put: the table with its own conditions, the same in the order that the query wants,
- * and once per set of other tables that could supply values for a join (parameterised paths, which
- * turn a join on id into single lookups). The answers become paths with costs in requests.
+ * The core decides how a question is answered (clo_plan_make); this file asks it the questions
+ * that the planner could put: the table with its own conditions, the same in the order that the
+ * query wants, and once per set of other tables that could supply values for a join (parameterised
+ * paths, which turn a join on id into single lookups). The answers become paths with costs in
+ * requests.
  *
- * From path to executor a plan travels as one line of text (clo_plan_encode) in fdw_private, next to the
- * expressions of its values in fdw_exprs: slots first, then LIMIT and OFFSET. Conditions that the core
- * calls exact are dropped from the local filter and kept as recheck conditions only.
+ * From path to executor a plan travels as one line of text (clo_plan_encode) in fdw_private, next
+ * to the expressions of its values in fdw_exprs: slots first, then LIMIT and OFFSET. Conditions
+ * that the core calls exact are dropped from the local filter and kept as recheck conditions only.
  *
  * A parameter column (close_leads.query) without a value has no answer. When some join order could
  * supply it, the plain path is still offered, at a price that loses to any other, and refuses when
  * executed: the planner must always find a plan, and the user must read why this one can't work.
  *
- * Costs. A request is worth REQUEST_COST units, some tens of milliseconds in the scale where a page
- * from disk is 1; a row is worth its transfer and parsing. Calls of one scan overlap in time, but they
- * are counted in full, since they use up the account's rate.
+ * Costs. A request is worth REQUEST_COST units, some tens of milliseconds in the scale where a
+ * page from disk is 1; a row is worth its transfer and parsing. Calls of one scan overlap in time,
+ * but they are counted in full, since they use up the account's rate.
  */
 #include "pg.h"
 
 #include "miscadmin.h"
-#include "nodes/makefuncs.h"
 #include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/paths.h"
@@ -34,7 +34,7 @@
 #define FIRST_PAGE 100.0
 #define REFUSED_COST 1e9
 
-/* --- Questions --------------------------------------------------------------------------------- */
+/* --- Questions -------------------------------------------------------------------------------- */
 
 /* Parameter columns count as read only when a condition names them: an output column that nothing
  * binds shows NULL, "no such condition". */
@@ -95,7 +95,7 @@ clo_pg_cost(const clo_pg_choice *choice, double rows, double width, Cost *startu
     *total = Max(*total, *startup);
 }
 
-/* --- Size ---------------------------------------------------------------------------------------- */
+/* --- Size ------------------------------------------------------------------------------------- */
 
 static void
 collect_needed(RelOptInfo *rel, clo_pg_rel *r)
@@ -140,7 +140,8 @@ path_rows(PlannerInfo *root, RelOptInfo *rel, const clo_pg_choice *choice, List 
                          clauselist_selectivity(root, local, (int)rel->relid, JOIN_INNER, NULL));
 }
 
-/* Rows of the whole table: from ANALYZE, else what the client has learnt, else the catalogue's guess. */
+/* Rows of the whole table: from ANALYZE, else what the client has learnt, else the catalogue's
+ * guess. */
 static double
 table_rows(RelOptInfo *rel, clo_pg_rel *r)
 {
@@ -183,7 +184,7 @@ clo_pg_rel_size(PlannerInfo *root, RelOptInfo *rel, Oid relation)
         rel->rows = path_rows(root, rel, choice, rel->baserestrictinfo, rel->rows);
 }
 
-/* --- Paths ----------------------------------------------------------------------------------------- */
+/* --- Paths ------------------------------------------------------------------------------------ */
 
 static void
 offer(PlannerInfo *root, RelOptInfo *rel, clo_pg_choice *choice, double rows, List *pathkeys,
@@ -367,7 +368,7 @@ clo_pg_paths(PlannerInfo *root, RelOptInfo *rel, Oid relation)
     plain_paths(root, rel, r, waiting_conditions(r, rel, clauses));
 }
 
-/* --- Plans ----------------------------------------------------------------------------------------- */
+/* --- Plans ------------------------------------------------------------------------------------ */
 
 /* The values that the executor computes: slots, then LIMIT and OFFSET where they are pushed. */
 static List *

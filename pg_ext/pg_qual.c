@@ -1,24 +1,26 @@
 /*
  * pg_qual.c - which conditions of a query the core can understand.
  *
- * This file decides what a clause means and nothing else; whether it is sent is the core's decision.
- * A clause is translated only when it means in SQL exactly what the core means by it:
+ * This file decides what a clause means and nothing else; whether it is sent is the core's
+ * decision. A clause is translated only when it means in SQL exactly what the core means by it:
  *
- *      column = value      the operator is the default btree equality of the column's natural type, the
- *      column < value      value's type compares without conversion, and for text the collation is
+ *      column = value      the operator is the default btree equality of the column's natural
+ *      type, the column < value      value's type compares without conversion, and for text the
+ *      collation is
  *                          deterministic, so that equality is equality of bytes
  *      column = ANY(array) the same for the elements
  *      column IS NULL
  *      flag, NOT flag      and the forms IS TRUE, IS FALSE
  *
  * "value" is any expression without columns of this table and without volatile functions: a
- * constant, a parameter, now(), or a column of another table (then it is known only in a parameterised path).
+ * constant, a parameter, now(), or a column of another table (then it is known only in a
+ * parameterised path).
  *
  * Everything else becomes OTHER for each column that it reads, which is how the core learns that a
  * parameter column is used in a way that has no answer.
  *
- * Rejected: comparing operators by name (a user's own "=" is no equality), and pushing text with <, >
- * (the service's order of texts is not ours).
+ * Rejected: comparing operators by name (a user's own "=" is no equality), and pushing text with
+ * <, > (the service's order of texts is not ours).
  */
 #include "pg.h"
 
@@ -222,7 +224,7 @@ clo_pg_conditions(const clo_pg_table *t, RelOptInfo *rel, RestrictInfo *rinfo, L
     return list;
 }
 
-/* --- Order --------------------------------------------------------------------------------- */
+/* --- Order ------------------------------------------------------------------------------------ */
 
 static int
 pathkey_column(const clo_pg_table *t, RelOptInfo *rel, PathKey *key)

@@ -1,21 +1,19 @@
 /*
  * pg_scan.c - running a scan.
  *
- * Begin decodes the plan and finds the client of the user whose rights count (the owner of a view, the
- * current user otherwise). The first Iterate computes the values of the conditions and opens a cursor
- * of the core; each Iterate steps it until a row is there, serving interrupts in between, and copies the
- * row's values into per-tuple memory. A rescan opens a new cursor before it lets the old one go, so that
- * answers which the core keeps for the length of a statement stay.
+ * Begin decodes the plan and finds the client of the user whose rights count (the owner of a view,
+ * the current user otherwise). The first Iterate computes the values of the conditions and opens a
+ * cursor of the core; each Iterate steps it until a row is there, serving interrupts in between,
+ * and copies the row's values into per-tuple memory. A rescan opens a new cursor before it lets
+ * the old one go, so that answers which the core keeps for the length of a statement stay.
  *
- * Ownership: the cursor, the client reference and a table with custom fields belong to owners in the
- * per-query context. EndForeignScan only lets go early; after an error it is never called.
+ * Ownership: the cursor, the client reference and a table with custom fields belong to owners in
+ * the per-query context. EndForeignScan only lets go early; after an error it is never called.
  *
  * Rows are virtual tuples: their values die at the next Iterate, as with any scan.
  */
 #include "pg.h"
 
-#include "catalog/pg_type.h"
-#include "commands/explain.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "utils/array.h"
@@ -38,7 +36,7 @@ struct clo_pg_scan {
     bool started;
 };
 
-/* --- Rows ------------------------------------------------------------------------------------------ */
+/* --- Rows ------------------------------------------------------------------------------------- */
 
 void
 clo_pg_filler_init(clo_pg_filler *f, const clo_pg_table *t, TupleDesc desc,
@@ -89,7 +87,7 @@ clo_pg_fill(clo_pg_filler *f, const clo_value *row, Datum *values, bool *nulls)
     error_context_stack = context.previous;
 }
 
-/* --- Values of the conditions ------------------------------------------------------------------------ */
+/* --- Values of the conditions ----------------------------------------------------------------- */
 
 /* The elements that can match: NULLs never do. */
 static clo_bind
@@ -180,7 +178,7 @@ open_cursor(ForeignScanState *node, clo_pg_scan *s)
     clo_pg_release(s->spare);
 }
 
-/* --- Callbacks ----------------------------------------------------------------------------------------- */
+/* --- Callbacks -------------------------------------------------------------------------------- */
 
 static Oid
 user_of(ForeignScanState *node)

@@ -2,19 +2,19 @@
  * pg_table.c - a foreign table as the core sees it: which catalogue table, which column for each
  * attribute.
  *
- * A foreign table names its catalogue table by option `table` (default: its own name), and each column
- * stands for the catalogue column of its name or of option `field`. A `field` that begins with
- * "custom." binds one custom field; the catalogue table is then extended (clo_table_extend) by a
- * column of the type that the attribute has, and that table lives in an owner of the current context.
+ * A foreign table names its catalogue table by option `table` (default: its own name), and each
+ * column stands for the catalogue column of its name or of option `field`. A `field` that begins
+ * with "custom." binds one custom field; the catalogue table is then extended (clo_table_extend)
+ * by a column of the type that the attribute has, and that table lives in an owner of the current
+ * context.
  *
- * A column that fits nothing is an error here, at the first use, naming relation and column: it would
- * otherwise show NULLs that look like data.
+ * A column that fits nothing is an error here, at the first use, naming relation and column: it
+ * would otherwise show NULLs that look like data.
  */
 #include "pg.h"
 
 #include "access/table.h"
 #include "catalog/pg_type.h"
-#include "utils/builtins.h"
 
 #define CUSTOM_PREFIX "custom."
 
@@ -156,8 +156,8 @@ clo_pg_table_attribute(const clo_pg_table *t, int column)
     return 0;
 }
 
-/* Attributes as pull_varattnos gives them; a whole-row reference reads everything, except parameters
- * of the list tool, which are no part of the row. */
+/* Attributes as pull_varattnos gives them; a whole-row reference reads everything, except
+ * parameters of the list tool, which are no part of the row. */
 void
 clo_pg_columns_of(const clo_pg_table *t, const Bitmapset *attrs, clo_colset *set)
 {

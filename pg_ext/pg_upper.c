@@ -1,21 +1,17 @@
 /*
- * pg_upper.c - what is above a scan and can go to the service with it: LIMIT and OFFSET, the order below
- * them, and count(*).
+ * pg_upper.c - what is above a scan and can go to the service with it: LIMIT and OFFSET, the order
+ * below them, and count(*).
  *
  * Only over a single foreign table, and only when the core says that every condition is exact: a
  * limit that is applied before a filter loses rows, which is the most common fault of wrappers. The
  * order alone needs nothing here: pg_plan.c offers scans that are already sorted.
  *
- * The path for LIMIT is a scan of the base relation that replaces the Limit node; the one for count(*)
- * has no relation below it and returns the number as its only column.
+ * The path for LIMIT is a scan of the base relation that replaces the Limit node; the one for
+ * count(*) has no relation below it and returns the number as its only column.
  */
 #include "pg.h"
 
 #include <math.h>
-
-#include "catalog/pg_aggregate.h"
-#include "nodes/makefuncs.h"
-#include "optimizer/optimizer.h"
 
 #define COUNT_STAR_OID 2803 /* count(), fixed since ever; fmgroids.h names it only from 14 on */
 #define COUNT_ANY_OID 2147  /* count("any") */
@@ -93,8 +89,8 @@ limit_path(PlannerInfo *root, RelOptInfo *input, RelOptInfo *output,
     rows = Max(r->base->rows - (double)Max(extra->offset_est, 0), 1);
     if (ask.limit != NULL && extra->count_est > 0)
         rows = Min(rows, (double)extra->count_est);
-    /* Whole pages: a fraction of a request would make LIMIT 30 dearer here than above the scan, where
-     * the executor stops early but the scan has asked for pages ahead. */
+    /* Whole pages: a fraction of a request would make LIMIT 30 dearer here than above the scan,
+     * where the executor stops early but the scan has asked for pages ahead. */
     choice->plan.requests =
         Min(choice->plan.requests, ceil(rows / Max(r->t->table->page_max, SMALL_PAGE)));
     clo_pg_cost(choice, rows, r->base->reltarget->width, &startup, &total);

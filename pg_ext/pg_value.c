@@ -1,16 +1,16 @@
 /*
  * pg_value.c - values of the core and Datums, both ways.
  *
- * Towards SQL, a column whose attribute has its natural type (text, bigint, timestamptz, jsonb ...) is
- * made directly. Any other type that a user declared takes the way that a text literal would: the
- * type's own input function. So numeric, varchar(20), a domain or an enum work and fail with the
- * messages that PostgreSQL users know.
+ * Towards SQL, a column whose attribute has its natural type (text, bigint, timestamptz, jsonb
+ * ...) is made directly. Any other type that a user declared takes the way that a text literal
+ * would: the type's own input function. So numeric, varchar(20), a domain or an enum work and fail
+ * with the messages that PostgreSQL users know.
  *
  * Towards the core, only types with a clear counterpart pass; the planner (pg_qual.c) asks
  * clo_pg_comparable before it sends a condition.
  *
- * Texts are UTF-8 in the core and in the server's encoding here. Everything is palloc'ed in the current
- * context; nothing of the core's memory is kept.
+ * Texts are UTF-8 in the core and in the server's encoding here. Everything is palloc'ed in the
+ * current context; nothing of the core's memory is kept.
  */
 #include "pg.h"
 
@@ -28,7 +28,7 @@
 #define DAYS_1970_TO_2000 (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE)
 #define US_1970_TO_2000 ((int64)DAYS_1970_TO_2000 * USECS_PER_DAY)
 
-/* --- From the core ------------------------------------------------------------------------- */
+/* --- From the core ---------------------------------------------------------------------------- */
 
 text *
 clo_pg_text(const char *utf8, size_t len)
@@ -166,7 +166,7 @@ clo_pg_datum(clo_pg_out *out, const clo_value *v)
     return InputFunctionCall(&out->input, literal_of(v), out->ioparam, out->typmod);
 }
 
-/* --- To the core --------------------------------------------------------------------------- */
+/* --- To the core ------------------------------------------------------------------------------ */
 
 bool
 clo_pg_comparable(Oid type, clo_type want)
@@ -211,8 +211,8 @@ text_value(const char *local, clo_type type)
     return v;
 }
 
-/* The canonical form of the core. Beyond its years 1 to 9999 (infinity included) the text stays at the
- * nearest one; the number, by which rows are compared, keeps the true place. */
+/* The canonical form of the core. Beyond its years 1 to 9999 (infinity included) the text stays at
+ * the nearest one; the number, by which rows are compared, keeps the true place. */
 static clo_value
 time_value(TimestampTz ts)
 {
