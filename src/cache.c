@@ -31,6 +31,7 @@ struct clo_cache {
     size_t n_buckets, count; /* n_buckets: a power of two, 0 before the first entry */
     entry *newest, *oldest;
     size_t bytes;
+    unsigned generation;
 };
 
 static uint64_t
@@ -99,8 +100,15 @@ drop(clo_cache *c, entry **at)
 void
 clo_cache_clear(clo_cache *c)
 {
+    c->generation++;
     while (c->oldest)
         drop(c, find(c, c->oldest->hash, c->oldest->key, c->oldest->len));
+}
+
+unsigned
+clo_cache_generation(const clo_cache *c)
+{
+    return c->generation;
 }
 
 void

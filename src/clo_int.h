@@ -199,6 +199,8 @@ typedef enum clo_opt { /* index into the option table; keep in step with config.
                        CLO_OPT_OUTBOX_ATTEMPTS,
                        CLO_OPT_OUTBOX_SETTLE_MS,
                        CLO_OPT_OUTBOX_KEEP_HOURS,
+                       CLO_OPT_LOOKAHEAD,
+                       CLO_OPT_LOOKUP_BYTES,
                        CLO_OPT__COUNT
 } clo_opt;
 typedef struct clo_config {
@@ -385,6 +387,8 @@ struct clo_client {
     int open_cursors;          /* answers are shared while > 0 (one statement) */
     int64_t cursors_since_ms;  /* monotonic: when open_cursors last left 0 (cursor.c) */
     struct clo_fetch *fetches; /* reads under way, for sharing (fetch.c) */
+    struct clo_cursor *cursors; /* the open ones, newest first (cursor.c) */
+    struct clo_lookup *lookups; /* what single lookups of this statement share (lookup.c) */
     clo_log_entry *log;
     size_t log_cap, log_len, log_next;
     int64_t stat[16];
@@ -426,6 +430,8 @@ clo_json *clo_cache_get(clo_cache *c, const char *key, size_t len, int64_t now_m
 void clo_cache_put(clo_cache *c, const char *key, size_t len, clo_json *doc, size_t doc_bytes,
                    size_t max_bytes, int64_t now_ms);
 void clo_cache_clear(clo_cache *c);
+/* Grows with each clear: who keeps answers elsewhere compares. */
+unsigned clo_cache_generation(const clo_cache *c);
 
 /* ---- fate.c ----------------------------------------------------------------------------- */
 typedef enum clo_fate_means {

@@ -218,6 +218,23 @@ static const clo_option options[] = {
          .max = 87600,
          .unit = "hours",
          .doc = "How long the outbox keeps rows that are done or cancelled."},
+    [CLO_OPT_LOOKAHEAD] =
+        {.name = "lookahead",
+         .kind = CLO_OPT_BOOL,
+         .flags = CLO_O_SERVER | CLO_O_GUC,
+         .def = "on",
+         .doc = "Joins: rows that will be looked up are read ahead of use, or the whole table once "
+                "that takes fewer calls."},
+    [CLO_OPT_LOOKUP_BYTES] =
+        {.name = "lookup_bytes",
+         .kind = CLO_OPT_INT,
+         .flags = CLO_O_SERVER | CLO_O_GUC,
+         .def = "33554432",
+         .min = 0,
+         .max = 1 << 30,
+         .unit = "bytes",
+         .doc = "Memory for the rows of one table that a join keeps; a larger table is looked up "
+                "row by row."},
 };
 _Static_assert(CLO_ARRAY_LEN(options) == CLO_OPT__COUNT, "the table follows enum clo_opt");
 

@@ -29,7 +29,10 @@
 typedef enum state { RUNNING, FINISHED, FAILED } state;
 
 struct clo_cursor {
-    clo_client *client; /* NULL: a finished answer */
+    clo_client *client;           /* NULL: a finished answer */
+    struct clo_cursor *next_open; /* in client->cursors */
+    bool raw;                     /* for the core itself: in no list, and rows stay JSON */
+    const clo_json *row;          /* the present one of a raw cursor */
     clo_plan plan;
     clo_scan scan;
     clo_gate own_gate;
@@ -53,7 +56,8 @@ struct clo_cursor {
 };
 
 static clo_cursor *open_cursor(clo_client *client, const clo_plan *plan, const clo_bind *binds,
-                               int64_t limit, int64_t offset, clo_gate *gate, clo_err *err);
+                               int64_t limit, int64_t offset, clo_gate *gate, bool raw,
+                               clo_err *err);
 
 /* ---- opening -------------------------------------------------------------------------------- */
 
@@ -140,7 +144,7 @@ open_parent(clo_cursor *cur, clo_err *err)
     clo_colset_add(&q.needed, clo_table_key(q.table));
     if (clo_plan_make(cur->client, &q, &plan, err) != CLO_OK)
         return CLO_ERROR;
-    cur->parent = open_cursor(cur->client, &plan, NULL, -1, 0, cur->scan.gate, err);
+    cur->parent = open_cursor(cur->client, &plan, NULL, -1, 0, cur->scan.gate, false, err);
     return cur->parent != NULL ? CLO_OK : CLO_ERROR;
 }
 
@@ -168,6 +172,8 @@ prepare(clo_cursor *cur, const clo_bind *binds, int64_t offset, clo_err *err)
     s->width = (int)clo_config_int(&cur->client->config, CLO_OPT_CONCURRENCY);
     if (s->gate == &cur->own_gate)
         s->gate->width = s->width;
+    if (!cur->raw)
+        clo_lookup_join(s);
     cur->n_values = 1;
     for (int i = 0; i < s->n_conds; i++)
         if (s->conds[i].slot->op == CLO_OP_IN && !s->conds[i].local)
@@ -178,7 +184,7 @@ prepare(clo_cursor *cur, const clo_bind *binds, int64_t offset, clo_err *err)
     s->expect = s->n_conds == 0 && !s->multi ? clo_known_rows(cur->client, t) : -1;
     place_offset(cur, offset);
     cur->walk_ramp = cur->limit >= 0 ? 1 : s->width;
-    cur->max_rows = clo_config_int(&cur->client->config, CLO_OPT_MAX_ROWS);
+    cur->max_rows = cur->raw ? 0 : clo_config_int(&cur->client->config, CLO_OPT_MAX_ROWS);
     if (cur->limit == 0)
         cur->state = FINISHED;
     if (cur->state == RUNNING && clo_plan_walks_parent(&cur->plan))
@@ -189,8 +195,12 @@ prepare(clo_cursor *cur, const clo_bind *binds, int64_t offset, clo_err *err)
 /* The first open cursor of a client begins a statement: answers of earlier ones are too old, unless
  * cache_ttl_ms keeps them. */
 static void
-begin_statement(clo_client *client)
+begin_statement(clo_cursor *cur)
 {
+    clo_client *client = cur->client;
+
+    cur->next_open = client->cursors;
+    client->cursors = cur;
     if (client->open_cursors++ > 0)
         return;
     client->cursors_since_ms = clo_now_ms();
@@ -199,16 +209,25 @@ begin_statement(clo_client *client)
 }
 
 static void
-end_statement(clo_client *client)
+end_statement(clo_cursor *cur)
 {
-    if (--client->open_cursors == 0 && client->cache != NULL &&
-        clo_config_int(&client->config, CLO_OPT_CACHE_TTL_MS) == 0)
+    clo_client *client = cur->client;
+
+    for (clo_cursor **p = &client->cursors; *p != NULL; p = &(*p)->next_open)
+        if (*p == cur) {
+            *p = cur->next_open;
+            break;
+        }
+    if (--client->open_cursors > 0)
+        return;
+    clo_lookups_end(client);
+    if (client->cache != NULL && clo_config_int(&client->config, CLO_OPT_CACHE_TTL_MS) == 0)
         clo_cache_clear(client->cache);
 }
 
 static clo_cursor *
 open_cursor(clo_client *client, const clo_plan *plan, const clo_bind *binds, int64_t limit,
-            int64_t offset, clo_gate *gate, clo_err *err)
+            int64_t offset, clo_gate *gate, bool raw, clo_err *err)
 {
     clo_cursor *cur = clo_calloc(1, sizeof *cur);
 
@@ -217,7 +236,9 @@ open_cursor(clo_client *client, const clo_plan *plan, const clo_bind *binds, int
         return NULL;
     }
     cur->client = clo_client_ref(client);
-    begin_statement(client);
+    cur->raw = raw;
+    if (!raw)
+        begin_statement(cur);
     cur->plan = *plan;
     cur->limit = limit < 0 ? -1 : limit;
     cur->scan.gate = gate != NULL ? gate : &cur->own_gate;
@@ -233,7 +254,50 @@ clo_cursor_open(clo_client *client, const clo_plan *plan, const clo_bind *binds,
                 int64_t offset, clo_err *err)
 {
     clo_err_clear(err);
-    return open_cursor(client, plan, binds, limit, offset, NULL, err);
+    return open_cursor(client, plan, binds, limit, offset, NULL, false, err);
+}
+
+clo_cursor *
+clo_cursor_open_raw(clo_client *client, const clo_plan *plan, clo_gate *gate, clo_err *err)
+{
+    clo_err_clear(err);
+    return open_cursor(client, plan, NULL, -1, 0, gate, true, err);
+}
+
+const clo_json *
+clo_cursor_raw(const clo_cursor *cur)
+{
+    return cur->row;
+}
+
+int64_t
+clo_cursor_total(const clo_cursor *cur)
+{
+    return cur->first != NULL ? cur->first->total : -1;
+}
+
+int
+clo_cursor_page(const clo_cursor *cur)
+{
+    return cur->first != NULL ? cur->first->limit : cur->plan.table->page_max;
+}
+
+const clo_json *
+clo_cursor_ahead(const clo_cursor *cur, size_t *row, const clo_plan **plan)
+{
+    const clo_walk *w = cur->first;
+
+    *plan = &cur->plan;
+    if (w == NULL || w->cur == NULL || w->get || w->row == 0)
+        return NULL;
+    *row = w->row - 1;
+    return w->rows;
+}
+
+clo_cursor *
+clo_cursor_next_open(const clo_cursor *cur)
+{
+    return cur->next_open;
 }
 
 clo_cursor *
@@ -430,6 +494,11 @@ deliver(clo_cursor *cur, const clo_json *row, clo_err *err)
         err->hint = "setting max_rows";
         return CLO_ERROR;
     }
+    if (cur->raw) {
+        cur->row = row;
+        s->delivered++;
+        return CLO_ROW;
+    }
     clo_arena_reset(cur->row_arena);
     if (clo_row_of_json(row, s->table, &cur->plan.needed, cur->row_arena, cur->vals, err) != CLO_OK)
         return CLO_ERROR;
@@ -584,7 +653,7 @@ wait_or_go_on(clo_cursor *cur, clo_err *err)
         return CLO_ERROR;
     if (asked || (cur->first == NULL && cur->all_made))
         return CLO_OK;
-    if (cur->scan.gate->in_flight > 0)
+    if (cur->scan.gate->in_flight > 0 || cur->scan.gate->limited)
         return CLO_AGAIN;
     return clo_err_set(err, CLO_E_BUG, "%s: the scan waits for nothing", cur->plan.table->name);
 }
@@ -599,6 +668,8 @@ turn(clo_cursor *cur, clo_err *err)
     if (fill(cur, &asked, err) != CLO_OK)
         return CLO_ERROR;
     poll_all(cur);
+    if (!cur->raw)
+        clo_lookups_poll(cur->client);
     while (st == CLO_OK)
         st = take(cur, err);
     return st == CLO_AGAIN ? wait_or_go_on(cur, err) : st;
@@ -664,6 +735,7 @@ clo_cursor_free(clo_cursor *cur)
     if (cur == NULL)
         return;
     stop_all(cur);
+    clo_lookup_leave(&cur->scan);
     for (int i = 0; i < cur->scan.n_conds; i++)
         clo_cond_free(&cur->scan.conds[i]);
     clo_arena_free(cur->bind_arena);
@@ -671,7 +743,8 @@ clo_cursor_free(clo_cursor *cur)
     clo_json_free(cur->fixed);
     clo_free(cur->vals);
     if (cur->client != NULL) {
-        end_statement(cur->client);
+        if (!cur->raw)
+            end_statement(cur);
         clo_client_unref(cur->client);
     }
     clo_free(cur);

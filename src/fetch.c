@@ -11,7 +11,12 @@
  * tell the core where a statement begins; "no cursor was open" is the closest thing there is.
  *
  * The exception: a walk that sees its list change asks anew, because the answer it already had is what
- * misled it.
+ * misled it. And what was asked before a write through this client is not shared after it.
+ *
+ * A read of one key among many (clo_fetch_lookup) may not need a call: lookup.c knows more keys than were
+ * asked for, or is reading the whole table. Such a fetch asks there first each time it is polled.
+ *
+ * That an object does not exist is an answer, and kept like one: as the document null.
  *
  * Ownership: a fetch is reference-counted by the cursors that wait for it; it owns its call and
  * the parsed answer. The last reference drops a call under way. The list holds no reference.
@@ -30,6 +35,11 @@ struct clo_fetch {
     bool done;
     char *key; /* tool, newline, parameters as JSON */
     size_t key_len;
+    unsigned generation; /* of the cache when it was asked */
+    clo_lookup *lookup;  /* until a call is sent; lives as long as the statement */
+    clo_json *params;    /* likewise */
+    char *wanted;        /* the key that is looked up, of wanted_len bytes */
+    size_t wanted_len;
     clo_call *call; /* until it ends */
     clo_json *doc;
     clo_err err;
@@ -89,63 +99,142 @@ static clo_fetch *
 find_running(const clo_client *client, const char *key, size_t len)
 {
     for (clo_fetch *f = client->fetches; f != NULL; f = f->next)
-        if (f->key_len == len && memcmp(f->key, key, len) == 0)
+        if (f->key_len == len && memcmp(f->key, key, len) == 0 &&
+            f->generation == clo_cache_generation(client->cache))
             return f;
     return NULL;
 }
 
 /* Takes over params. */
 static bool
-start_call(clo_fetch *f, const char *tool, clo_json *params, clo_err *err)
+start_call(clo_fetch *f, clo_json *params, clo_err *err)
 {
-    clo_request *req = clo_request_read(tool, params, err);
+    char tool[CLO_NAME_MAX + 1];
+    size_t n = strcspn(f->key, "\n");
+    clo_request *req;
 
+    clo_text_cut(tool, sizeof tool, f->key, n);
+    req = clo_request_read(tool, params, err);
     if (req == NULL)
         return false;
     f->call = clo_call_new(f->client, req, err);
-    if (f->call == NULL)
+    return f->call != NULL;
+}
+
+/* An object that is known not to be there. */
+static void
+set_missing(clo_fetch *f)
+{
+    clo_err_clear(&f->err);
+    clo_err_set(&f->err, CLO_E_NOTFOUND, "%.*s: no such object", (int)strcspn(f->key, "\n"),
+                f->key);
+    f->err.provider = true;
+}
+
+static bool
+from_cache(clo_fetch *f)
+{
+    clo_client *c = f->client;
+
+    f->doc = clo_cache_get(c->cache, f->key, f->key_len, clo_now_ms(), clo_fetch_max_age(c));
+    if (f->doc == NULL)
         return false;
-    f->next = f->client->fetches;
-    f->client->fetches = f;
+    if (clo_json_type(f->doc) == CLO_J_NULL) {
+        clo_json_free(f->doc);
+        f->doc = NULL;
+        set_missing(f);
+    }
+    f->done = true;
+    f->cost.cached = true;
+    c->stat[CLO_STAT_CACHE_HITS]++;
     return true;
+}
+
+/* Remembers the key, so that lookup.c can be asked while the fetch waits. Takes over params. */
+static bool
+wait_for_lookup(clo_fetch *f, clo_json *params, clo_lookup *lookup, const clo_value *key,
+                clo_err *err)
+{
+    f->params = params;
+    f->wanted = clo_strndup(key->text, key->len);
+    f->wanted_len = key->len;
+    f->lookup = lookup;
+    if (f->wanted == NULL)
+        clo_err_nomem(err);
+    return f->wanted != NULL;
+}
+
+/* A new fetch, in the list while it is under way. Takes over text and params. */
+static clo_fetch *
+make(clo_client *client, char *text, size_t len, clo_json *params, bool anew, clo_lookup *lookup,
+     const clo_value *key, clo_err *err)
+{
+    clo_fetch *f = clo_calloc(1, sizeof *f);
+    bool ok;
+
+    if (f == NULL) {
+        clo_free(text);
+        clo_json_free(params);
+        clo_err_nomem(err);
+        return NULL;
+    }
+    f->client = client;
+    f->refs = 1;
+    f->key = text;
+    f->key_len = len;
+    f->generation = clo_cache_generation(client->cache);
+    if (!anew && from_cache(f)) {
+        clo_json_free(params);
+        return f;
+    }
+    ok = lookup != NULL ? wait_for_lookup(f, params, lookup, key, err) : start_call(f, params, err);
+    if (!ok) {
+        f->done = true; /* it is in no list */
+        clo_fetch_free(f);
+        return NULL;
+    }
+    f->next = client->fetches;
+    client->fetches = f;
+    return f;
+}
+
+static clo_fetch *
+start(clo_client *client, const char *tool, clo_json *params, bool anew, clo_lookup *lookup,
+      const clo_value *key, clo_err *err)
+{
+    size_t len = 0;
+    char *text = make_key(tool, params, &len, err);
+    clo_fetch *f = text != NULL && !anew ? find_running(client, text, len) : NULL;
+
+    if (text != NULL && f == NULL)
+        return make(client, text, len, params, anew, lookup, key, err);
+    clo_free(text);
+    clo_json_free(params);
+    if (f != NULL)
+        f->refs++;
+    return f;
 }
 
 clo_fetch *
 clo_fetch_start(clo_client *client, const char *tool, clo_json *params, bool anew, clo_err *err)
 {
-    size_t len = 0;
-    char *key = make_key(tool, params, &len, err);
-    clo_fetch *f = key != NULL && !anew ? find_running(client, key, len) : NULL;
+    return start(client, tool, params, anew, NULL, NULL, err);
+}
 
-    if (f != NULL) {
-        clo_free(key);
+clo_fetch *
+clo_fetch_lookup(clo_client *client, const char *tool, clo_json *params, clo_lookup *lookup,
+                 const clo_value *key, clo_err *err)
+{
+    clo_fetch *f;
+
+    if (!clo_lookup_want(lookup, key)) {
         clo_json_free(params);
-        f->refs++;
-        return f;
-    }
-    f = key != NULL ? clo_calloc(1, sizeof *f) : NULL;
-    if (f == NULL) {
-        clo_free(key);
-        clo_json_free(params);
-        if (key != NULL)
-            clo_err_nomem(err);
+        clo_err_nomem(err);
         return NULL;
     }
-    f->client = client;
-    f->refs = 1;
-    f->key = key;
-    f->key_len = len;
-    if (client->cache != NULL && !anew)
-        f->doc = clo_cache_get(client->cache, key, len, clo_now_ms(), clo_fetch_max_age(client));
-    if (f->doc != NULL) {
-        f->done = true;
-        f->cost.cached = true;
-        client->stat[CLO_STAT_CACHE_HITS]++;
-        clo_json_free(params);
-    } else if (!start_call(f, tool, params, err)) {
-        clo_fetch_free(f);
-        return NULL;
-    }
+    f = start(client, tool, params, false, lookup, key, err);
+    if (f != NULL)
+        clo_lookup_ahead(lookup, key);
     return f;
 }
 
@@ -154,31 +243,92 @@ keep_answer(clo_fetch *f)
 {
     clo_client *c = f->client;
 
-    f->doc = share(clo_call_data(f->call));
-    if (c->cache != NULL && (c->open_cursors > 0 || clo_fetch_max_age(c) > 0))
+    if (f->generation == clo_cache_generation(c->cache) &&
+        (c->open_cursors > 0 || clo_fetch_max_age(c) > 0))
         clo_cache_put(c->cache, f->key, f->key_len, f->doc, (size_t)f->cost.bytes,
                       (size_t)clo_config_int(&c->config, CLO_OPT_CACHE_BYTES), clo_now_ms());
+}
+
+/* "Not found" from a get tool says something about the object, and not about the question. */
+static void
+keep_missing(clo_fetch *f)
+{
+    char name[CLO_NAME_MAX + 1];
+    const clo_tool *tool;
+
+    clo_text_cut(name, sizeof name, f->key, strcspn(f->key, "\n"));
+    tool = clo_tool_find(name);
+    if (f->err.code != CLO_E_NOTFOUND || !f->err.provider || tool == NULL || tool->kind != CLO_GET)
+        return;
+    f->doc = clo_json_new_null();
+    keep_answer(f);
+    f->doc = NULL;
+}
+
+/* OK: the answer is there, or a call has been sent; AGAIN: neither yet. */
+static clo_status
+ask_lookup(clo_fetch *f)
+{
+    clo_value key = clo_text(f->wanted, f->wanted_len);
+    clo_json *params = f->params;
+    clo_found found =
+        f->lookup != NULL ? clo_lookup_find(f->lookup, &key, &f->doc) : CLO_FOUND_SEND;
+
+    if (found == CLO_FOUND_LATER)
+        return CLO_AGAIN;
+    if (f->lookup != NULL)
+        clo_lookup_cost(f->lookup, &f->cost);
+    if (found == CLO_FOUND_SEND) {
+        if (f->lookup != NULL)
+            clo_lookup_sent(f->lookup, params);
+        f->params = NULL;
+        if (!start_call(f, params, &f->err))
+            f->done = true;
+    } else {
+        f->cost.cached = f->cost.attempts == 0;
+        f->done = true;
+        clo_json_free(params);
+        f->params = NULL;
+        f->client->stat[CLO_STAT_CACHE_HITS]++;
+    }
+    if (f->done)
+        unlist(f);
+    f->lookup = NULL;
+    return CLO_OK;
+}
+
+static void
+end_call(clo_fetch *f, clo_status st)
+{
+    f->done = true;
+    f->cost.attempts += clo_call_attempts(f->call);
+    f->cost.bytes += clo_call_bytes(f->call);
+    unlist(f);
+    if (st == CLO_DONE) {
+        f->doc = share(clo_call_data(f->call));
+        if (clo_json_type(f->doc) != CLO_J_NULL)
+            keep_answer(f);
+        if (f->doc == NULL)
+            clo_err_set(&f->err, CLO_E_PROTO, "%.*s: the answer holds no data",
+                        (int)strcspn(f->key, "\n"), f->key);
+    } else {
+        keep_missing(f);
+    }
+    clo_call_free(f->call);
+    f->call = NULL;
 }
 
 clo_status
 clo_fetch_poll(clo_fetch *f, clo_err *err)
 {
+    if (f->params != NULL && ask_lookup(f) == CLO_AGAIN)
+        return CLO_AGAIN;
     if (!f->done) {
         clo_status st = clo_call_poll(f->call, &f->err);
 
         if (st == CLO_AGAIN)
             return CLO_AGAIN;
-        f->done = true;
-        f->cost.attempts = clo_call_attempts(f->call);
-        f->cost.bytes = clo_call_bytes(f->call);
-        unlist(f);
-        if (st == CLO_DONE)
-            keep_answer(f);
-        clo_call_free(f->call);
-        f->call = NULL;
-        if (f->doc == NULL && st == CLO_DONE)
-            clo_err_set(&f->err, CLO_E_PROTO, "%.*s: the answer holds no data",
-                        (int)strcspn(f->key, "\n"), f->key);
+        end_call(f, st);
     }
     if (f->doc != NULL)
         return CLO_DONE;
@@ -209,6 +359,14 @@ clo_fetch_cost_once(clo_fetch *f, clo_fetch_cost *cost)
 }
 
 void
+clo_fetch_detach(clo_client *client, const clo_lookup *lookup)
+{
+    for (clo_fetch *f = client->fetches; f != NULL; f = f->next)
+        if (f->lookup == lookup)
+            f->lookup = NULL; /* it will be sent */
+}
+
+void
 clo_fetch_free(clo_fetch *f)
 {
     if (f == NULL || --f->refs > 0)
@@ -217,6 +375,8 @@ clo_fetch_free(clo_fetch *f)
         unlist(f);
     clo_call_free(f->call);
     clo_json_free(f->doc);
+    clo_json_free(f->params);
+    clo_free(f->wanted);
     clo_free(f->key);
     clo_free(f);
 }

@@ -464,19 +464,27 @@ est_total(const clo_client *client, const clo_table *t)
     return known > 0 ? known : t->guess_rows > 0 ? t->guess_rows : 100;
 }
 
+bool
+clo_column_narrows(const clo_column *c)
+{
+    size_t n = strlen(c->name);
+
+    return strcmp(c->name, "user_id") != 0 && strcmp(c->name, "status_id") != 0 && n > 3 &&
+           strcmp(c->name + n - 3, "_id") == 0;
+}
+
 /* Rows left of `rows` by one value of a slot. */
 static double
 est_slot(const clo_table *t, const clo_slot *s, double rows)
 {
     const char *name = t->columns[s->column].name;
-    size_t n = strlen(name);
 
     if (s->op != CLO_OP_EQ && s->op != CLO_OP_IN)
         return rows * 0.3;
     if (strcmp(name, "user_id") == 0 || strcmp(name, "status_id") == 0 ||
         strcmp(name, "assigned_to") == 0)
         return rows * 0.2;
-    if (n > 3 && strcmp(name + n - 3, "_id") == 0) /* a lead, thread, contact: few rows below it */
+    if (clo_column_narrows(&t->columns[s->column]))
         return rows < EST_CHILDREN ? rows : EST_CHILDREN;
     if (t->columns[s->column].flags & CLO_C_PARAM)
         return rows * 0.05;

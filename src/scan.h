@@ -7,6 +7,7 @@
  *   keyset    how a walk goes on where the service stops counting rows
  *   conds     the bound values: what is sent, and what a row must satisfy
  *   fetch     one read, shared by all cursors that ask the same at the same time
+ *   lookup    what many reads of single rows have in common: read ahead, or the whole table
  *   idset     ids already seen
  */
 #ifndef CLO_SCAN_H
@@ -24,6 +25,8 @@ bool clo_plan_binds(const clo_plan *plan, const char *param); /* a slot carries 
 bool clo_plan_walks_parent(const clo_plan *plan);
 size_t clo_plan_each(const clo_plan *plan); /* values of each_param to read, 0: none */
 double clo_known_rows(const clo_client *client, const clo_table *t); /* -1: not known */
+/* Equality on this column usually leaves few rows: the id of a lead, a contact, a thread. */
+bool clo_column_narrows(const clo_column *c);
 /* Sets the members that follow from the others: unique, sorted. */
 void clo_plan_derive(clo_plan *plan);
 
@@ -49,6 +52,7 @@ void clo_idset_free(clo_idset *set);
 
 /* ---- fetch.c -------------------------------------------------------------------------------- */
 typedef struct clo_fetch clo_fetch;
+typedef struct clo_lookup clo_lookup;
 typedef struct clo_fetch_cost {
     int attempts; /* 0 when it came from the cache */
     int64_t bytes;
@@ -58,12 +62,17 @@ typedef struct clo_fetch_cost {
  * why. Nothing is sent before the first poll. */
 clo_fetch *clo_fetch_start(clo_client *client, const char *tool, clo_json *params, bool anew,
                            clo_err *err);
+/* The same, for one of many keys: `lookup` may know the answer without asking. */
+clo_fetch *clo_fetch_lookup(clo_client *client, const char *tool, clo_json *params,
+                            clo_lookup *lookup, const clo_value *key, clo_err *err);
 /* Never waits: DONE, AGAIN or ERROR, and the same again when asked again. */
 clo_status clo_fetch_poll(clo_fetch *f, clo_err *err);
 const clo_json *clo_fetch_doc(const clo_fetch *f); /* after DONE; lives as long as the fetch */
 clo_call *clo_fetch_call(const clo_fetch *f);      /* NULL once it ended */
 /* What it cost; true for the first of several cursors that ask, which then counts it. */
 bool clo_fetch_cost_once(clo_fetch *f, clo_fetch_cost *cost);
+/* The lookup goes away. */
+void clo_fetch_detach(clo_client *client, const clo_lookup *lookup);
 void clo_fetch_free(clo_fetch *f);
 int64_t clo_fetch_max_age(const clo_client *client);
 
@@ -97,6 +106,8 @@ void clo_cond_echo(const clo_cond *c, size_t which, const clo_json *row, const c
 /* The window on the network: one for a cursor and the parent it walks. */
 typedef struct clo_gate {
     int in_flight, width, most;
+    bool limited; /* no more than `allowed` pages in all, for now */
+    int64_t asked, allowed;
 } clo_gate;
 
 /* What all walks of a cursor have in common. */
@@ -109,12 +120,13 @@ typedef struct clo_scan {
     int n_conds;
     clo_colset fetch; /* columns asked for */
     clo_gate *gate;
-    int width;         /* pages that may be held */
-    int held;          /* pages asked for and not used up */
-    int64_t base;      /* OFFSET left to the service */
-    int64_t want;      /* rows that will be needed of a walk, -1: all */
-    double expect;     /* rows that an unconditional list had last time, -1: not known */
-    int64_t skip_left; /* rows of OFFSET still to be left out here */
+    clo_lookup *lookup; /* NULL: every read is sent */
+    int width;          /* pages that may be held */
+    int held;           /* pages asked for and not used up */
+    int64_t base;       /* OFFSET left to the service */
+    int64_t want;       /* rows that will be needed of a walk, -1: all */
+    double expect;      /* rows that an unconditional list had last time, -1: not known */
+    int64_t skip_left;  /* rows of OFFSET still to be left out here */
     int64_t delivered;
     bool multi;     /* more than one walk: an id may turn up in two of them */
     clo_idset seen; /* ids of all walks, when multi */
@@ -208,6 +220,39 @@ clo_status clo_walk_continue(clo_walk *w, clo_err *err);
 bool clo_walk_needs_sorting(const clo_walk *w);
 /* Forgets the pages and starts a list from its beginning. */
 void clo_walk_restart(clo_walk *w);
+
+/* ---- lookup.c ---- */
+typedef enum clo_found {
+    CLO_FOUND_DOC,   /* *doc is the answer, a reference for the caller */
+    CLO_FOUND_LATER, /* the table is being read: ask again */
+    CLO_FOUND_SEND   /* not known: send the read */
+} clo_found;
+/* Sets scan->lookup where the scan reads single rows, one of many perhaps. Never fails. */
+void clo_lookup_join(clo_scan *scan);
+void clo_lookup_leave(clo_scan *scan);
+/* A key is asked for: counted, whatever the answer comes from. False: out of memory. */
+bool clo_lookup_want(clo_lookup *lk, const clo_value *key);
+clo_found clo_lookup_find(clo_lookup *lk, const clo_value *key, clo_json **doc);
+/* A read is sent with these parameters. */
+void clo_lookup_sent(clo_lookup *lk, const clo_json *params);
+/* Starts reads of the keys that will be asked for next. */
+void clo_lookup_ahead(clo_lookup *lk, const clo_value *key);
+/* What reading the table has cost since this was asked last. */
+void clo_lookup_cost(clo_lookup *lk, clo_fetch_cost *cost);
+void clo_lookups_poll(clo_client *client); /* lets calls move, without waiting */
+void clo_lookups_end(clo_client *client);  /* the statement is over */
+
+/* ---- cursor.c ---- */
+/* A cursor for the core itself: rows as they came, and no part of any statement. */
+clo_cursor *clo_cursor_open_raw(clo_client *client, const clo_plan *plan, clo_gate *gate,
+                                clo_err *err);
+const clo_json *clo_cursor_raw(const clo_cursor *cur); /* after ROW, until the next step */
+/* total_results of the list being read, -1: not known; and the rows of a page, 0: not ours. */
+int64_t clo_cursor_total(const clo_cursor *cur);
+int clo_cursor_page(const clo_cursor *cur);
+/* The rows of the page that an open cursor stands in: those after the present one are to come. NULL: none. */
+const clo_json *clo_cursor_ahead(const clo_cursor *cur, size_t *row, const clo_plan **plan);
+clo_cursor *clo_cursor_next_open(const clo_cursor *cur);
 
 /* ---- walk.c ---- */
 clo_walk *clo_walk_new(clo_scan *scan, clo_err *err);

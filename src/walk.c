@@ -157,6 +157,8 @@ may_ask(const clo_walk *w, bool head)
 
     if (w->ended || (w->queued > 0 && !w->opened) || w->queued >= w->ramp)
         return false;
+    if (s->gate->limited && s->gate->asked >= s->gate->allowed)
+        return false;
     if (s->gate->in_flight >= s->gate->width || (s->held >= s->width && !(head && idle)))
         return false;
     if (w->cap >= 0 && w->next_skip > w->cap)
@@ -177,7 +179,11 @@ ask_page(clo_walk *w, clo_err *err)
         clo_json_free(params);
         return false;
     }
-    p->fetch = clo_fetch_start(s->client, s->tool->name, params, w->moved, err);
+    if (s->lookup != NULL && !w->moved && w->next_skip == 0)
+        p->fetch = clo_fetch_lookup(s->client, s->tool->name, params, s->lookup,
+                                    &s->conds[0].values[w->which], err);
+    else
+        p->fetch = clo_fetch_start(s->client, s->tool->name, params, w->moved, err);
     if (p->fetch == NULL) {
         clo_free(p);
         return false;
@@ -195,6 +201,7 @@ ask_page(clo_walk *w, clo_err *err)
     p->overlap = w->next_skip > w->base ? overlap(w) : 0;
     w->next_skip += w->stride - overlap(w);
     s->held++;
+    s->gate->asked++;
     s->gate->in_flight++;
     if (s->gate->in_flight > s->gate->most)
         s->gate->most = s->gate->in_flight;

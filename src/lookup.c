@@ -1,0 +1,739 @@
+/*
+ * lookup.c - many reads of single rows: when to read ahead, and when to read the whole table.
+ *
+ * A nested loop asks for close_leads WHERE id = k again and again, or for close_contacts WHERE lead_id =
+ * k, one k at a time, and nobody can say how many there will be. One read per key is right for ten keys
+ * and hopeless for a thousand. All such reads of a statement, by table, column and columns wanted, share
+ * a clo_lookup, which answers in one of three ways:
+ *
+ *      send    the get tool (or the list of that key), as if this file did not exist
+ *      later   the whole table is being read, which will answer it
+ *      doc     the row, or the rows, from the part of the table that has been read
+ *
+ * How many calls. Looking back, the best plan would have cost min(K, P) calls: K keys, or the P pages of the
+ * table. The promise is not to exceed twice that, without knowing K. So with K keys asked for, pages
+ * are read only up to 2K minus the single reads sent, and alongside of them:
+ *
+ *      K = 1       nothing
+ *      K = 2       the first page. It says whether it is the only one, and often how many there are.
+ *      K < P / 4   single reads alone: most joins are small
+ *      then        pages as well. A key whose row has turned up in one costs nothing, so K grows
+ *                  faster than the reads: about 0.4 P are sent until the table is complete.
+ *      2K >= reads + P    the rest of the pages is paid for: keys wait for them
+ *
+ * Where P is not known (only leads and opportunities say it) pages keep pace with single reads, and a key
+ * waits for pages under way rather than let there be more reads than pages.
+ *
+ * A list of values (IN) says how many keys there are, so where P is known nothing is tried out.
+ *
+ * A key that the whole table lacks is asked for once by the get tool all the same, because lists lag behind
+ * and leave out some objects that can be read (users who left). A list by another column is a list
+ * like the one that was read, and is not asked again.
+ *
+ * Reading ahead. When the key is a value of the present row of another open cursor, that cursor drives
+ * the loop, and its buffered rows hold the keys that come next. A few are read at the same time. How
+ * many doubles as they are used and halves as they are not (the host drops rows by conditions that we do
+ * not see, or has enough), so the waste stays below what was used.
+ *
+ * None of it may change a result. What goes wrong while the table is read (an error, a row without the
+ * column, too many bytes) turns it off for this statement, and the keys are read one by one, as with the
+ * setting lookahead = off. After a write through the client everything is forgotten.
+ *
+ * Ownership: lookups belong to the client and end with the statement; those of dynamic tables with their
+ * last cursor, because the table may go away. Rows are kept as JSON text, about a fifth of what they
+ * take when parsed; a parsed answer is made for each use.
+ *
+ * Rejected: keeping the parsed pages (100,000 leads are 150 MB); asking for several ids at once (no
+ * tool has it); a table of which column refers to which table (comparing values needs none, and
+ * works for custom fields and views).
+ */
+#include "scan.h"
+
+#include <string.h>
+
+enum { PLAIN_LIST = 16, MAX_AHEAD = 32, LOOK_ROWS = 256, SMALL_CACHE = 65536 };
+
+#define NO_ROW UINT32_MAX
+
+typedef struct row {
+    uint64_t hash;
+    const char *bytes; /* key, then the row as JSON */
+    uint32_t key_len, text_len;
+    uint32_t next; /* same bucket, older */
+} row;
+
+typedef struct ahead {
+    char *key;
+    size_t len;
+    clo_fetch *fetch;
+    bool used, seen;
+} ahead;
+
+struct clo_lookup {
+    clo_lookup *next;
+    clo_client *client;
+    const clo_table *table;
+    int column;
+    bool by_id;
+    clo_colset fetch;
+    long users; /* cursors */
+    unsigned generation;
+
+    /* what was asked and what it cost */
+    clo_idset asked;
+    int64_t planned; /* keys of the largest list of values */
+    int64_t reads;
+    clo_fetch_cost unclaimed; /* of the table, not yet counted by a cursor */
+
+    /* the table */
+    bool off, complete, all_paid, busy;
+    clo_gate gate;
+    clo_cursor *walk;
+    int64_t claimed_requests, claimed_bytes; /* of the walk, moved to `unclaimed` */
+    int64_t rows_seen;
+    clo_arena *arena;
+    row *rows;
+    size_t n_rows, rows_cap, bytes;
+    uint32_t *buckets;
+    size_t n_buckets;
+
+    /* reading ahead */
+    char *params; /* of a single read, as JSON */
+    ahead ring[MAX_AHEAD];
+    int n_ahead, credit;
+};
+
+/* ---- which scans ---------------------------------------------------------------------------- */
+
+static bool
+walkable(const clo_table *t)
+{
+    return t->list != NULL && t->parent == NULL && t->pager != CLO_PAGE_EVENTS &&
+           t->pager != CLO_PAGE_ONE &&
+           (t->each_param == NULL || t->each_values[0] == NULL || t->each_values[1] == NULL);
+}
+
+static bool
+reads_raw(const clo_scan *s)
+{
+    for (int i = 0; (size_t)i < s->table->n_columns; i++)
+        if ((s->table->columns[i].flags & CLO_C_RAW) && clo_colset_has(&s->plan->needed, i))
+            return true;
+    return false;
+}
+
+/* A list by one documented filter that leaves few rows, and whose value every row shows. */
+static bool
+list_of_key(const clo_scan *s)
+{
+    const clo_cond *c = &s->conds[0];
+
+    return s->plan->access == CLO_BY_LIST && !c->local && c->filter != NULL &&
+           (c->filter->flags & CLO_F_EXACT) &&
+           !(c->filter->flags & (CLO_F_ECHO | CLO_F_WITH_LEAD)) &&
+           !(c->column->flags & CLO_C_PARAM) && clo_column_narrows(c->column) &&
+           s->plan->order < 0 && !s->plan->limit && !s->plan->offset;
+}
+
+static bool
+eligible(const clo_scan *s)
+{
+    const clo_cond *c = &s->conds[0];
+
+    if (!clo_config_int(&s->client->config, CLO_OPT_LOOKAHEAD) || s->n_conds != 1 ||
+        !walkable(s->table) || reads_raw(s) || c->column->type != CLO_T_TEXT)
+        return false;
+    if (c->slot->op == CLO_OP_IN ? c->n <= PLAIN_LIST : c->slot->op != CLO_OP_EQ)
+        return false;
+    return s->plan->access == CLO_BY_ID || list_of_key(s);
+}
+
+void
+clo_lookup_join(clo_scan *scan)
+{
+    clo_client *c = scan->client;
+    int column = scan->n_conds > 0 ? scan->conds[0].slot->column : -1;
+    bool by_id = scan->plan->access == CLO_BY_ID;
+    clo_lookup *lk;
+
+    scan->lookup = NULL;
+    if (column < 0 || !eligible(scan))
+        return;
+    for (lk = c->lookups; lk != NULL; lk = lk->next)
+        if (lk->table == scan->table && lk->column == column && lk->by_id == by_id &&
+            memcmp(&lk->fetch, &scan->fetch, sizeof lk->fetch) == 0)
+            break;
+    if (lk == NULL) {
+        lk = clo_calloc(1, sizeof *lk);
+        if (lk == NULL)
+            return;
+        lk->client = c;
+        lk->table = scan->table;
+        lk->column = column;
+        lk->by_id = by_id;
+        lk->fetch = scan->fetch;
+        lk->generation = clo_cache_generation(c->cache);
+        lk->credit = 1;
+        lk->next = c->lookups;
+        c->lookups = lk;
+    }
+    if (scan->conds[0].slot->op == CLO_OP_IN && (int64_t)scan->conds[0].n > lk->planned)
+        lk->planned = (int64_t)scan->conds[0].n;
+    lk->users++;
+    scan->lookup = lk;
+}
+
+/* ---- forgetting ----------------------------------------------------------------------------- */
+
+/* Takes note of what the walk has cost so far. */
+static void
+claim(clo_lookup *lk)
+{
+    clo_scan_stats s;
+
+    if (lk->walk == NULL)
+        return;
+    clo_cursor_stats(lk->walk, &s);
+    lk->unclaimed.attempts += (int)(s.requests - lk->claimed_requests);
+    lk->unclaimed.bytes += s.bytes_in - lk->claimed_bytes;
+    lk->claimed_requests = s.requests;
+    lk->claimed_bytes = s.bytes_in;
+}
+
+static void
+end_walk(clo_lookup *lk)
+{
+    claim(lk);
+    clo_cursor_free(lk->walk);
+    lk->walk = NULL;
+    lk->claimed_requests = lk->claimed_bytes = 0;
+}
+
+static void
+drop_rows(clo_lookup *lk)
+{
+    clo_arena_free(lk->arena);
+    clo_free(lk->rows);
+    clo_free(lk->buckets);
+    lk->arena = NULL;
+    lk->rows = NULL;
+    lk->buckets = NULL;
+    lk->n_rows = lk->rows_cap = lk->n_buckets = lk->bytes = 0;
+}
+
+/* The table cannot serve: from here on the keys are read one by one. */
+static void
+give_up(clo_lookup *lk)
+{
+    end_walk(lk);
+    drop_rows(lk);
+    lk->off = true;
+}
+
+static void
+drop_ahead(clo_lookup *lk, int i)
+{
+    clo_fetch_free(lk->ring[i].fetch);
+    clo_free(lk->ring[i].key);
+    lk->n_ahead--;
+    memmove(&lk->ring[i], &lk->ring[i + 1], (size_t)(lk->n_ahead - i) * sizeof lk->ring[0]);
+}
+
+static void
+forget(clo_lookup *lk)
+{
+    end_walk(lk);
+    drop_rows(lk);
+    while (lk->n_ahead > 0)
+        drop_ahead(lk, lk->n_ahead - 1);
+    clo_idset_free(&lk->asked);
+    lk->off = lk->complete = lk->all_paid = false;
+    memset(&lk->gate, 0, sizeof lk->gate);
+    lk->reads = lk->rows_seen = 0;
+    lk->generation = clo_cache_generation(lk->client->cache);
+}
+
+static void
+free_lookup(clo_lookup *lk)
+{
+    for (clo_lookup **p = &lk->client->lookups; *p != NULL; p = &(*p)->next)
+        if (*p == lk) {
+            *p = lk->next;
+            break;
+        }
+    clo_fetch_detach(lk->client, lk);
+    forget(lk);
+    clo_free(lk->params);
+    clo_free(lk);
+}
+
+void
+clo_lookup_leave(clo_scan *scan)
+{
+    clo_lookup *lk = scan->lookup;
+
+    scan->lookup = NULL;
+    if (lk != NULL && --lk->users == 0 && clo_table_find(lk->table->name) != lk->table)
+        free_lookup(lk);
+}
+
+void
+clo_lookups_end(clo_client *client)
+{
+    while (client->lookups != NULL)
+        free_lookup(client->lookups);
+}
+
+/* ---- rows ----------------------------------------------------------------------------------- */
+
+static uint64_t
+hash_of(const char *s, size_t n)
+{
+    uint64_t h = UINT64_C(14695981039346656037);
+
+    for (size_t i = 0; i < n; i++)
+        h = (h ^ (unsigned char)s[i]) * UINT64_C(1099511628211);
+    return h ^ (h >> 32);
+}
+
+static void
+put_bucket(clo_lookup *lk, uint32_t i)
+{
+    uint32_t *head = &lk->buckets[lk->rows[i].hash & (lk->n_buckets - 1)];
+
+    lk->rows[i].next = *head;
+    *head = i;
+}
+
+static bool
+grow_buckets(clo_lookup *lk)
+{
+    size_t n = lk->n_buckets > 0 ? lk->n_buckets * 2 : 256;
+    uint32_t *buckets;
+
+    if (lk->n_rows < lk->n_buckets)
+        return true;
+    buckets = n < NO_ROW ? clo_calloc(n, sizeof *buckets) : NULL;
+    if (buckets == NULL)
+        return false;
+    memset(buckets, 0xff, n * sizeof *buckets); /* NO_ROW */
+    clo_free(lk->buckets);
+    lk->buckets = buckets;
+    lk->bytes += (n - lk->n_buckets) * sizeof *buckets;
+    lk->n_buckets = n;
+    for (uint32_t i = 0; i < lk->n_rows; i++)
+        put_bucket(lk, i);
+    return true;
+}
+
+static bool
+add_row(clo_lookup *lk, const char *key, size_t key_len, const char *text, size_t text_len)
+{
+    size_t max = (size_t)clo_config_int(&lk->client->config, CLO_OPT_LOOKUP_BYTES);
+    size_t need = key_len + text_len + sizeof(row);
+    row *rows, *r;
+    char *bytes;
+
+    if (lk->arena == NULL)
+        lk->arena = clo_arena_new();
+    if (lk->arena == NULL || need > max || lk->bytes > max - need || !grow_buckets(lk))
+        return false;
+    rows = clo_grow(lk->rows, &lk->rows_cap, lk->n_rows + 1, sizeof *rows);
+    if (rows == NULL)
+        return false;
+    lk->rows = rows;
+    bytes = clo_arena_alloc(lk->arena, key_len + text_len);
+    if (bytes == NULL)
+        return false;
+    memcpy(bytes, key, key_len);
+    memcpy(bytes + key_len, text, text_len);
+    r = &lk->rows[lk->n_rows];
+    *r = (row){.hash = hash_of(key, key_len),
+               .bytes = bytes,
+               .key_len = (uint32_t)key_len,
+               .text_len = (uint32_t)text_len};
+    put_bucket(lk, (uint32_t)lk->n_rows++);
+    lk->bytes += need;
+    return true;
+}
+
+/* A row of the walk. False: the table cannot serve. */
+static bool
+keep_row(clo_lookup *lk, const clo_json *json)
+{
+    const clo_column *c = &lk->table->columns[lk->column];
+    const clo_json *j = clo_json_get(json, clo_column_path(c));
+    size_t key_len = 0, text_len = 0;
+    const char *key = clo_json_str(j, &key_len), *text;
+
+    lk->rows_seen++;
+    if (key ==
+        NULL) /* NULL equals nothing; but where the field is absent the service alone knows */
+        return clo_json_has(json, clo_column_path(c)) && clo_json_type(j) == CLO_J_NULL;
+    text = clo_json_text(json, &text_len);
+    return text != NULL && key_len < NO_ROW / 4 && text_len < NO_ROW / 4 &&
+           add_row(lk, key, key_len, text, text_len);
+}
+
+static uint32_t
+first_row(const clo_lookup *lk, const clo_value *key)
+{
+    return lk->n_buckets > 0 ? lk->buckets[hash_of(key->text, key->len) & (lk->n_buckets - 1)]
+                             : NO_ROW;
+}
+
+static bool
+has_key(const row *r, const clo_value *key)
+{
+    return r->key_len == key->len && memcmp(r->bytes, key->text, key->len) == 0;
+}
+
+/* The rows of a key in the order of the table (a chain runs from the newest to the oldest): *n of them.
+ * Caller frees. */
+static uint32_t *
+rows_of(const clo_lookup *lk, const clo_value *key, size_t *n)
+{
+    uint32_t *found;
+    size_t at;
+
+    *n = 0;
+    for (uint32_t i = first_row(lk, key); i != NO_ROW; i = lk->rows[i].next)
+        *n += has_key(&lk->rows[i], key);
+    at = *n;
+    found = clo_calloc(at > 0 ? at : 1, sizeof *found);
+    for (uint32_t i = first_row(lk, key); found != NULL && i != NO_ROW; i = lk->rows[i].next)
+        if (has_key(&lk->rows[i], key))
+            found[--at] = i;
+    return found;
+}
+
+/* The list that the service would have sent for this key. */
+static clo_json *
+list_of(const clo_lookup *lk, const clo_value *key, clo_err *err)
+{
+    size_t n = 0;
+    uint32_t *found = rows_of(lk, key, &n);
+    clo_json *doc = NULL;
+    clo_buf b;
+
+    if (found == NULL)
+        return NULL;
+    clo_buf_init(&b, (size_t)1 << 30);
+    clo_buf_str(&b, "{\"has_more\":false,\"data\":[");
+    for (size_t i = 0; i < n; i++) {
+        const row *r = &lk->rows[found[i]];
+
+        clo_buf_str(&b, i > 0 ? "," : "");
+        clo_buf_add(&b, r->bytes + r->key_len, r->text_len);
+    }
+    clo_buf_str(&b, "]}");
+    if (b.error == CLO_E_NONE)
+        doc = clo_json_parse(b.data, b.len, lk->table->name, err);
+    clo_buf_free(&b);
+    clo_free(found);
+    return doc;
+}
+
+static clo_json *
+object_of(const clo_lookup *lk, const clo_value *key, clo_err *err)
+{
+    for (uint32_t i = first_row(lk, key); i != NO_ROW; i = lk->rows[i].next)
+        if (has_key(&lk->rows[i], key))
+            return clo_json_parse(lk->rows[i].bytes + lk->rows[i].key_len, lk->rows[i].text_len,
+                                  lk->table->name, err);
+    return NULL;
+}
+
+/* ---- the table ------------------------------------------------------------------------------ */
+
+/* Pages that so many rows fill: each but the first begins with the last row of the one before. */
+static int64_t
+pages_of(const clo_lookup *lk, int64_t rows)
+{
+    int64_t page = lk->walk != NULL ? clo_cursor_page(lk->walk) : lk->table->page_max;
+
+    if (lk->table->pager == CLO_PAGE_WHOLE || page < 2 || rows <= page)
+        return 1;
+    return 1 + (rows - page + page - 2) / (page - 1);
+}
+
+/* Pages of the table, -1: not known. */
+static int64_t
+pages(const clo_lookup *lk)
+{
+    int64_t total = lk->walk != NULL ? clo_cursor_total(lk->walk) : -1;
+
+    if (lk->table->pager == CLO_PAGE_WHOLE)
+        return 1;
+    if (total < 0)
+        total = (int64_t)clo_known_rows(lk->client, lk->table);
+    return total < 0 ? -1 : pages_of(lk, total);
+}
+
+/* As many single reads are never too many: the table has at least so many pages. */
+static bool
+may_read(const clo_lookup *lk)
+{
+    int64_t all = pages(lk), seen = lk->rows_seen > 0 ? pages_of(lk, lk->rows_seen) : 0;
+
+    return lk->off || lk->reads < (all > seen ? all : seen + 1);
+}
+
+/* How many pages may have been asked for by now; see above. Sets all_paid. */
+static int64_t
+allowance(clo_lookup *lk)
+{
+    int64_t keys = (int64_t)lk->asked.n, all = pages(lk), paid = 2 * keys - lk->reads;
+
+    if (keys < 2)
+        return 0;
+    if (all > 0 && (paid >= all || lk->planned >= all))
+        lk->all_paid = true;
+    if (lk->all_paid)
+        return INT64_MAX;
+    if (all < 0 && lk->rows_seen == 0)
+        return 1;
+    if (all > 0 && (keys < all / 4 || keys <= lk->planned))
+        return lk->gate.asked;
+    paid += 2 * lk->n_ahead; /* they are about to be asked for */
+    return paid > lk->gate.asked ? paid : lk->gate.asked;
+}
+
+static void
+begin_walk(clo_lookup *lk)
+{
+    clo_question q = {0};
+    clo_plan plan;
+    clo_err err;
+    int width = (int)clo_config_int(&lk->client->config, CLO_OPT_CONCURRENCY);
+
+    q.table = lk->table;
+    q.needed = lk->fetch;
+    lk->gate.width = width > 1 ? width - 1 : 1; /* one for the key that is waited for */
+    lk->gate.limited = true;
+    if (clo_plan_make(lk->client, &q, &plan, &err) == CLO_OK)
+        lk->walk = clo_cursor_open_raw(lk->client, &plan, &lk->gate, &err);
+    if (lk->walk == NULL)
+        lk->off = true;
+}
+
+/* What is known of the size says that the rows will not fit. */
+static bool
+too_large(const clo_lookup *lk)
+{
+    int64_t total = clo_cursor_total(lk->walk);
+    int64_t max = clo_config_int(&lk->client->config, CLO_OPT_LOOKUP_BYTES);
+
+    return total > 0 && lk->rows_seen > 0 &&
+           (double)lk->bytes / (double)lk->rows_seen * (double)total > (double)max;
+}
+
+/* Lets the walk go as far as it can without waiting. */
+static void
+turn(clo_lookup *lk)
+{
+    clo_status st = CLO_ROW;
+    clo_err err;
+
+    if (lk->busy)
+        return;
+    if (lk->generation != clo_cache_generation(lk->client->cache))
+        forget(lk);
+    if (lk->off || lk->complete)
+        return;
+    lk->busy = true;
+    lk->gate.allowed = allowance(lk);
+    if (lk->walk == NULL && lk->gate.allowed > 0)
+        begin_walk(lk);
+    if (lk->walk != NULL) {
+        while (st == CLO_ROW) {
+            st = clo_cursor_step(lk->walk, 0, &err);
+            if (st == CLO_ROW && !keep_row(lk, clo_cursor_raw(lk->walk)))
+                st = CLO_ERROR;
+        }
+        if (st == CLO_ERROR || (st == CLO_AGAIN && too_large(lk)))
+            give_up(lk);
+        if (st == CLO_DONE) {
+            end_walk(lk);
+            lk->complete = true;
+        }
+    }
+    lk->busy = false;
+}
+
+/* ---- what fetch.c asks ---------------------------------------------------------------------- */
+
+bool
+clo_lookup_want(clo_lookup *lk, const clo_value *key)
+{
+    if (lk->generation != clo_cache_generation(lk->client->cache))
+        forget(lk);
+    for (int i = 0; i < lk->n_ahead; i++)
+        if (lk->ring[i].len == key->len && memcmp(lk->ring[i].key, key->text, key->len) == 0)
+            lk->ring[i].used = true;
+    if (lk->complete) /* nothing is counted any more */
+        return true;
+    return clo_idset_add(&lk->asked, key->text, key->len) != CLO_IDSET_NOMEM;
+}
+
+clo_found
+clo_lookup_find(clo_lookup *lk, const clo_value *key, clo_json **doc)
+{
+    clo_err ignored;
+
+    turn(lk);
+    *doc = NULL;
+    if (lk->off)
+        return CLO_FOUND_SEND;
+    clo_err_clear(
+        &ignored); /* a text of ours that does not parse: memory is short; send the read */
+    if (lk->by_id)
+        *doc = object_of(lk, key, &ignored);
+    else if (lk->complete)
+        *doc = list_of(lk, key, &ignored);
+    if (*doc != NULL)
+        return CLO_FOUND_DOC;
+    if (lk->complete || lk->walk == NULL)
+        return CLO_FOUND_SEND;
+    if (lk->all_paid || lk->rows_seen == 0 || (!may_read(lk) && lk->gate.in_flight > 0))
+        return CLO_FOUND_LATER;
+    return CLO_FOUND_SEND;
+}
+
+void
+clo_lookup_sent(clo_lookup *lk, const clo_json *params)
+{
+    const char *text = clo_json_text(params, NULL);
+
+    lk->reads++;
+    if (lk->params != NULL || text == NULL)
+        return;
+    lk->params = clo_strdup(text); /* without it nothing is read ahead */
+}
+
+void
+clo_lookup_cost(clo_lookup *lk, clo_fetch_cost *cost)
+{
+    claim(lk);
+    cost->attempts += lk->unclaimed.attempts;
+    cost->bytes += lk->unclaimed.bytes;
+    lk->unclaimed.attempts = 0;
+    lk->unclaimed.bytes = 0;
+}
+
+/* ---- reading ahead -------------------------------------------------------------------------- */
+
+/* Reads one more key; false when it can't, for whatever reason. */
+static bool
+read_ahead(clo_lookup *lk, const char *key, size_t len)
+{
+    const clo_tool *tool = clo_tool_find(lk->by_id ? lk->table->get : lk->table->list);
+    const clo_filter *f = clo_table_filter(lk->table, lk->column, CLO_OP_EQ);
+    const char *name = lk->by_id ? lk->table->get_param : f != NULL ? f->param : NULL;
+    clo_err err;
+    clo_json *params = NULL;
+    ahead *a = &lk->ring[lk->n_ahead];
+
+    clo_err_clear(&err);
+    if (tool != NULL && name != NULL && lk->params != NULL)
+        params = clo_json_parse(lk->params, strlen(lk->params), "params", &err);
+    if (params == NULL)
+        return false;
+    *a = (ahead){.key = clo_strndup(key, len), .len = len, .seen = true};
+    if (a->key != NULL && clo_json_put_str(params, name, key, len)) {
+        a->fetch = clo_fetch_start(lk->client, tool->name, params, false, &err);
+        params = NULL;
+    }
+    clo_json_free(params);
+    if (a->fetch == NULL) {
+        clo_free(a->key);
+        return false;
+    }
+    lk->n_ahead++;
+    lk->reads++;
+    return true;
+}
+
+/* Looks for the row that the loop stands in, and at those that come after it. */
+static void
+follow(clo_lookup *lk, const clo_json *rows, size_t at, const clo_column *c, const clo_value *key)
+{
+    size_t len = 0, n = clo_json_len(rows);
+    const char *path = clo_column_path(c);
+    const char *s = clo_json_str(clo_json_get(clo_json_at(rows, at), path), &len);
+
+    if (s == NULL || len != key->len || memcmp(s, key->text, len) != 0)
+        return;
+    for (size_t i = at + 1; i < n && i <= at + LOOK_ROWS; i++) {
+        clo_value v;
+        int k = 0;
+
+        s = clo_json_str(clo_json_get(clo_json_at(rows, i), path), &len);
+        if (s == NULL || len == 0 || strlen(s) != len || strpbrk(s, "/?#%\\ ") != NULL)
+            continue;
+        while (k < lk->n_ahead && (lk->ring[k].len != len || memcmp(lk->ring[k].key, s, len) != 0))
+            k++;
+        v = clo_text(s, len);
+        if (k < lk->n_ahead)
+            lk->ring[k].seen = true;
+        else if (lk->n_ahead < lk->credit && may_read(lk) && !clo_idset_has(&lk->asked, s, len) &&
+                 !(lk->by_id && first_row(lk, &v) != NO_ROW) && !read_ahead(lk, s, len))
+            return;
+    }
+}
+
+/* Settles what became of the keys read ahead: used, or passed by. */
+static void
+settle(clo_lookup *lk, int width)
+{
+    for (int i = lk->n_ahead - 1; i >= 0; i--) {
+        bool used = lk->ring[i].used;
+
+        if (!used && lk->ring[i].seen)
+            continue;
+        lk->credit = used ? lk->credit * 2 : lk->credit / 2;
+        if (lk->credit > width)
+            lk->credit = width;
+        drop_ahead(lk, i);
+    }
+}
+
+void
+clo_lookup_ahead(clo_lookup *lk, const clo_value *key)
+{
+    int width = (int)clo_config_int(&lk->client->config, CLO_OPT_CONCURRENCY);
+
+    if (width > MAX_AHEAD)
+        width = MAX_AHEAD;
+    settle(lk, width); /* those that were used */
+    if (lk->complete || lk->all_paid || lk->params == NULL || lk->credit == 0 || width < 2 ||
+        clo_config_int(&lk->client->config, CLO_OPT_CACHE_BYTES) < SMALL_CACHE)
+        return;
+    for (int i = 0; i < lk->n_ahead; i++)
+        lk->ring[i].seen = false;
+    for (const clo_cursor *c = lk->client->cursors; c != NULL; c = clo_cursor_next_open(c)) {
+        const clo_plan *plan;
+        size_t at = 0;
+        const clo_json *rows = clo_cursor_ahead(c, &at, &plan);
+
+        for (int i = 0; rows != NULL && (size_t)i < plan->table->n_columns; i++)
+            if (plan->table->columns[i].type == CLO_T_TEXT && clo_colset_has(&plan->needed, i))
+                follow(lk, rows, at, &plan->table->columns[i], key);
+    }
+    settle(lk, width); /* those that were passed by */
+}
+
+void
+clo_lookups_poll(clo_client *client)
+{
+    for (clo_lookup *lk = client->lookups; lk != NULL; lk = lk->next) {
+        clo_err ignored;
+
+        if (lk->walk != NULL)
+            turn(lk);
+        for (int i = 0; i < lk->n_ahead; i++) {
+            clo_err_clear(&ignored); /* who asks for the key meets the error itself */
+            (void)clo_fetch_poll(lk->ring[i].fetch, &ignored);
+        }
+    }
+}
