@@ -114,7 +114,7 @@ $(GEN_BIN): src/gen.c $(CORE_LIB)
 
 # --- Everything below may install what it needs first (.ci/deps says what) ------------------------
 
-.PHONY: demo check check-sqlite check-pg check-unit check-symbols lint drift generate asan ubsan valgrind torture \
+.PHONY: demo check check-sqlite check-pg check-unit check-crash lint drift generate asan ubsan valgrind torture \
 	fuzz fuzz-bin coverage analyze install installcheck dist clean
 
 help:
@@ -135,12 +135,18 @@ CHECK_DEPS = sh .ci/deps build standin pg check
 check:
 	@$(CHECK_DEPS)
 	@$(MAKE) sqlite standin pg $(GEN_BIN)
-	@$(MAKE) DEBUG=1 BUILD=$(BUILD)/debug unit
+	@$(MAKE) DEBUG=1 BUILD=$(BUILD)/debug unit sqlite
 	@$(PYTHON) test/run_all.py --build $(BUILD)
 check-sqlite check-pg: check-%:
 	@$(CHECK_DEPS)
 	@$(MAKE) $* standin $(GEN_BIN)
 	@$(PYTHON) test/run_all.py --build $(BUILD) --hosts $* $*
+# The crash loops of the outbox in full; check runs a few rounds of them.
+check-crash:
+	@$(CHECK_DEPS)
+	@$(MAKE) sqlite standin pg
+	@$(MAKE) DEBUG=1 BUILD=$(BUILD)/debug sqlite
+	$(PYTHON) test/sqlite/check_outbox.py --build $(BUILD) --rounds 50 no_sequence outbox_crash
 check-unit:
 	@$(CHECK_DEPS)
 	@$(MAKE) DEBUG=1 BUILD=$(BUILD)/debug unit

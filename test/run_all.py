@@ -35,6 +35,7 @@ def suites(build, hosts):
     yield "conformance sqlite, window 1", "sqlite", py("test/host/conformance.py", "--host", "sqlite", "--build",
                                                        build, "--engine", "window1")
     yield "host sqlite", "sqlite", py("test/sqlite/check_sqlite.py", "--build", build)
+    yield "outbox sqlite", "sqlite", py("test/sqlite/check_outbox.py", "--build", build)
     if hosts != "sqlite":
         yield "conformance pg", "pg", py("test/host/conformance.py", "--host", "pg", "--build", build)
         yield "property pg", "pg", py("test/host/property.py", "--host", "pg", "--build", build)
