@@ -381,7 +381,8 @@ void clo_client_unref(clo_client *client);
  * answers. Calls under way keep what they started with. */
 clo_status clo_client_set(clo_client *client, const char *name, const char *value, clo_origin from,
                           clo_err *err) CLO_MUST_USE;
-/* Reads the environment variables of the option table. */
+/* Reads the environment variables of the option table. A variable that does not fit is no error here:
+ * the first call reports it, unless the setting has been given otherwise by then. */
 clo_status clo_client_set_env(clo_client *client, clo_err *err) CLO_MUST_USE;
 /* Effective settings as a JSON object {"name":{"value":..,"from":".."}}; secrets as "***".
  * Caller frees with clo_free. */

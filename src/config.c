@@ -637,23 +637,40 @@ clo_config_set(clo_config *c, const char *name, const char *value, clo_origin fr
 }
 
 /* A variable that is empty counts as unset, as everywhere. One bad variable does not keep the
- * others from being read; the first error is reported. */
+ * others from being read; the first error is kept for the first call. Only lack of memory fails. */
 clo_status
 clo_config_env(clo_config *c, clo_err *err)
 {
-    clo_status st = CLO_OK;
     size_t i;
 
     clo_err_clear(err);
+    c->env_wrong = NULL;
     for (i = 0; i < CLO_ARRAY_LEN(options); i++) {
         const char *value = options[i].env ? secure_getenv(options[i].env) : NULL;
 
         if (!options[i].env || c->layer[CLO_FROM_LOCK][i])
             continue;
-        if (set_option(c, &options[i], value && *value ? value : NULL, CLO_FROM_ENV, err) != CLO_OK)
-            st = CLO_ERROR;
+        if (set_option(c, &options[i], value && *value ? value : NULL, CLO_FROM_ENV, err) == CLO_OK)
+            continue;
+        if (err->code == CLO_E_NOMEM)
+            return CLO_ERROR;
+        if (!c->env_wrong) {
+            c->env_wrong = &options[i];
+            c->env_err = *err;
+        }
+        clo_err_clear(err);
     }
-    return st;
+    return CLO_OK;
+}
+
+clo_status
+clo_config_env_ok(const clo_config *c, clo_err *err)
+{
+    clo_err_clear(err);
+    if (!c->env_wrong || c->from[c->env_wrong - options] > CLO_FROM_ENV)
+        return CLO_OK;
+    *err = c->env_err;
+    return CLO_ERROR;
 }
 
 const char *

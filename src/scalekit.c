@@ -216,7 +216,8 @@ check_settings(const clo_client *client, const clo_request *req, clo_err *err)
     static const clo_opt needed[] = {CLO_OPT_ENV_URL, CLO_OPT_CLIENT_ID, CLO_OPT_CLIENT_SECRET};
     bool named = (req->kind == CLO_REQ_LINK || req->kind == CLO_REQ_ACCOUNT) &&
                  clo_json_has(req->params, "identifier");
-    if (clo_request_allowed(req, &client->config, err) == CLO_ERROR)
+    if (clo_request_allowed(req, &client->config, err) == CLO_ERROR ||
+        clo_config_env_ok(&client->config, err) == CLO_ERROR)
         return CLO_ERROR;
     if (!named)
         return clo_config_ready(&client->config, err);

@@ -385,17 +385,26 @@ test_environment(void **state)
     assert_int_equal(c.from[CLO_OPT_CONNECTION], CLO_FROM_DEFAULT);
     assert_int_equal(clo_config_ready(&c, &err), CLO_OK);
 
-    /* One bad variable: it is named, the others are read, and the old value stays. */
+    /* One bad variable: the others are read, the old value stays, and the first call names it. */
     setenv("SCALEKIT_ENV_URL", "http://acme.scalekit.dev", 1);
     setenv("CLOSE_IDENTIFIER", "user_2", 1);
-    assert_int_equal(clo_config_env(&c, &err), CLO_ERROR);
+    assert_int_equal(clo_config_env(&c, &err), CLO_OK);
+    assert_int_equal(clo_config_env_ok(&c, &err), CLO_ERROR);
+    assert_int_equal(err.code, CLO_E_CONFIG);
     assert_non_null(strstr(err.msg, "environment variable SCALEKIT_ENV_URL: "));
     assert_string_equal(clo_config_text(&c, CLO_OPT_IDENTIFIER), "user_2");
     assert_string_equal(clo_config_text(&c, CLO_OPT_ENV_URL), "https://acme.scalekit.dev");
+    assert_int_equal(
+        clo_config_set(&c, "env_url", "https://third.scalekit.dev", CLO_FROM_SESSION, &err),
+        CLO_OK);
+    assert_int_equal(clo_config_env_ok(&c, &err), CLO_OK);
+    assert_int_equal(clo_config_set(&c, "env_url", NULL, CLO_FROM_SESSION, &err), CLO_OK);
+    assert_int_equal(clo_config_env_ok(&c, &err), CLO_ERROR);
     unsetenv("CLOSE_IDENTIFIER");
     setenv("SCALEKIT_ENV_URL", "https://other.scalekit.dev", 1);
     assert_int_equal(clo_config_env(&c, &err), CLO_OK);
     assert_null(clo_config_text(&c, CLO_OPT_IDENTIFIER));
+    assert_int_equal(clo_config_env_ok(&c, &err), CLO_OK);
     clear_environment();
     clo_config_free(&c);
 }
