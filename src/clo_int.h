@@ -210,12 +210,18 @@ typedef struct clo_config {
     clo_origin from[CLO_OPT__COUNT];
     int64_t number[CLO_OPT__COUNT]; /* INT and BOOL, effective; ENUM: index of the choice */
     unsigned identity;              /* grows with each change of an IDENTITY setting */
+    /* The first environment variable that was refused; kept until the first call, so that a host
+     * loads with it all the same. */
+    const struct clo_option *env_wrong; /* NULL: none */
+    clo_err env_err;
 } clo_config;
 void clo_config_init(clo_config *c);
 void clo_config_free(clo_config *c);
 clo_status clo_config_set(clo_config *c, const char *name, const char *value, clo_origin from,
                           clo_err *err);
 clo_status clo_config_env(clo_config *c, clo_err *err);
+/* A refused environment variable that no other origin has replaced since. */
+clo_status clo_config_env_ok(const clo_config *c, clo_err *err);
 const char *clo_config_text(const clo_config *c, clo_opt o); /* effective, NULL when unset */
 int64_t clo_config_int(const clo_config *c, clo_opt o);
 char *clo_config_json(const clo_config *c, clo_err *err);
@@ -384,9 +390,9 @@ struct clo_client {
     int64_t wake_ms;       /* earliest moment that a polled call waits for, 0: none */
     char *last_id;
     clo_cache *cache;
-    int open_cursors;          /* answers are shared while > 0 (one statement) */
-    int64_t cursors_since_ms;  /* monotonic: when open_cursors last left 0 (cursor.c) */
-    struct clo_fetch *fetches; /* reads under way, for sharing (fetch.c) */
+    int open_cursors;           /* answers are shared while > 0 (one statement) */
+    int64_t cursors_since_ms;   /* monotonic: when open_cursors last left 0 (cursor.c) */
+    struct clo_fetch *fetches;  /* reads under way, for sharing (fetch.c) */
     struct clo_cursor *cursors; /* the open ones, newest first (cursor.c) */
     struct clo_lookup *lookups; /* what single lookups of this statement share (lookup.c) */
     clo_log_entry *log;
