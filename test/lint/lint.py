@@ -178,6 +178,9 @@ def rule_symbols(build):
             if name.startswith("sqlite"):
                 yield f"{name} is not built"
             continue
+        for words in nm(path, "-D", "--undefined-only"):
+            if words[-1].startswith("clo_"):
+                yield f"{name} lacks {words[-1]}"
         for words in nm(path, "-D", "--defined-only"):
             if not pattern.match(words[-1]):
                 yield f"{name} exports {words[-1]}"
