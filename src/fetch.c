@@ -284,6 +284,8 @@ ask_lookup(clo_fetch *f)
         f->params = NULL;
         if (!start_call(f, params, &f->err))
             f->done = true;
+        else if (f->lookup != NULL)
+            clo_lookup_ahead(f->lookup, &key);
     } else {
         f->cost.cached = f->cost.attempts == 0;
         f->done = true;

@@ -51,7 +51,7 @@
 
 #include <string.h>
 
-enum { PLAIN_LIST = 16, MAX_AHEAD = 32, LOOK_ROWS = 256, SMALL_CACHE = 65536 };
+enum { PLAIN_LIST = 16, MAX_AHEAD = 32, LOOK_ROWS = 256, SMALL_CACHE = 65536, LONG_LOOP = 16 };
 
 #define NO_ROW UINT32_MAX
 
@@ -495,7 +495,9 @@ allowance(clo_lookup *lk)
         return 1;
     if (all > 0 && (keys < all / 4 || keys <= lk->planned))
         return lk->gate.asked;
-    paid += 2 * lk->n_ahead; /* they are about to be asked for */
+    /* Keys that will be asked for next count as well; more of them in a long loop that has followed another
+     * cursor so far. */
+    paid += 2 * (keys >= LONG_LOOP && lk->n_ahead > 0 ? lk->credit : lk->n_ahead);
     return paid > lk->gate.asked ? paid : lk->gate.asked;
 }
 
