@@ -15,7 +15,6 @@ filter='($columns | split(",")) as $names | .data[] | . as $row
 
 skip=0
 while :; do
-    set -- "$@" # the query parameters stay the positional ones
     query=
     for pair in "$@"; do query="$query --data-urlencode $(printf '%s' "$pair" | sed 's/ /%20/g')"; done
     # shellcheck disable=SC2086  # a list of words without blanks
@@ -26,5 +25,5 @@ while :; do
     [ "$(jq .has_more "$folder/page")" = true ] || break
     skip=$((skip + page))
 done
-sqlite3 -batch "$folder/copy.db" "CREATE TABLE copy($columns)" ".import --csv $folder/rows.csv copy" \
-    'SELECT count(*) FROM copy'
+sqlite3 -batch "$folder/copy.db" 'PRAGMA synchronous = OFF' "CREATE TABLE copy($columns)" \
+    ".import --csv $folder/rows.csv copy" 'SELECT count(*) FROM copy'

@@ -239,10 +239,10 @@ Who is compared, each started afresh for every run, token and one connection rea
 | C floor | a C program that only downloads and parses the pages, with libcurl and json-c, one at a time |
 | C floor, 8 at once | the same with eight requests in flight |
 
-The SDK's rows end as objects in memory and are not charged for being stored; ours end in a local table. The
-service is the stand-in (`test/server`) on the same machine, answers compressed, every answer late by the
-latency given. It shares the processor with everybody measured: its own time is in the second table
-of each section, and where the latency is small it is what limits the fast ones.
+The SDK's rows end as objects in memory and are not charged for being stored; ours end in a local table
+(without waiting for the disk). The service is the stand-in (`test/server`) on the same machine, answers
+compressed, every answer late by the latency given. It shares the processor with everybody measured: its
+own time is in the second table of each section, and where the latency is small it limits the fast ones.
 
 The questions:
 
@@ -293,8 +293,8 @@ def _page(result):
                      f"answer.\n\n{_markdown(*_cancel_rows(result['cancel']))}\n")
     if "instructions" in result:
         counts = result["instructions"]
-        parts.append("## Instructions\n\nOf a five-column scan (callgrind), without what each program needs to "
-                     f"start: sqlite3 {counts['sqlite'] / 1e6:,.0f} million, C floor "
+        parts.append("## Instructions\n\nOf a five-column scan (callgrind), without what each program "
+                     f"needs to start: sqlite3 {counts['sqlite'] / 1e6:,.0f} million, C floor "
                      f"{counts['floor'] / 1e6:,.0f} million.\n")
     return "\n".join(parts)
 
