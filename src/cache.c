@@ -2,8 +2,10 @@
  * cache.c - answers of reads, by tool and parameters.
  *
  * A hash map whose entries are also threaded on a list by last use; when the bytes are more than
- * allowed, the end of the list goes. Answers are shared, not copied: an entry and each reader hold a
- * reference to the same parsed document, so an entry may vanish while a cursor still reads from it.
+ * allowed, the end of the list goes. Small answers are shared, not copied: an entry and each reader hold a
+ * reference to the same parsed document, so an entry may vanish while a cursor still reads from it. Large
+ * ones are kept as the text that came, because parsed they take about seven times as much; who asks
+ * for one parses it again, which costs a thousandth of asking the service.
  * An answer that alone exceeds the limit is not kept, and running out of memory only means that it is
  * not kept either: a cache never turns a working statement into a failing one.
  *
@@ -20,7 +22,8 @@ typedef struct entry {
     struct entry *newer, *older; /* by last use */
     uint64_t hash;
     clo_json *doc;
-    size_t cost;
+    const char *text; /* behind the key; NULL: it is a document */
+    size_t text_len, cost;
     int64_t at_ms;
     size_t len;
     char key[];
@@ -121,19 +124,37 @@ clo_cache_free(clo_cache *c)
     clo_free(c);
 }
 
-clo_json *
-clo_cache_get(clo_cache *c, const char *key, size_t len, int64_t now_ms, int64_t ttl_ms)
+/* The entry, as the one used last; NULL when there is none of that age. */
+static entry *
+use(clo_cache *c, const char *key, size_t len, int64_t now_ms, int64_t ttl_ms)
 {
-    entry **at, *e;
+    entry *e;
     if (c->count == 0)
         return NULL;
-    at = find(c, hash_of(key, len), key, len);
-    e = *at;
+    e = *find(c, hash_of(key, len), key, len);
     if (!e || now_ms - e->at_ms > ttl_ms)
         return NULL; /* an old one stays: another reader may accept an older answer */
     unthread(c, e);
     thread_first(c, e);
-    return clo_json_ref(e->doc);
+    return e;
+}
+
+clo_json *
+clo_cache_get(clo_cache *c, const char *key, size_t len, int64_t now_ms, int64_t ttl_ms)
+{
+    entry *e = use(c, key, len, now_ms, ttl_ms);
+    return e && !e->text ? clo_json_ref(e->doc) : NULL;
+}
+
+const char *
+clo_cache_text(clo_cache *c, const char *key, size_t len, int64_t now_ms, int64_t ttl_ms,
+               size_t *text_len)
+{
+    entry *e = use(c, key, len, now_ms, ttl_ms);
+    if (!e || !e->text)
+        return NULL;
+    *text_len = e->text_len;
+    return e->text;
 }
 
 /* Room for one more; false when there is no memory. */
@@ -158,29 +179,51 @@ grow(clo_cache *c)
     return true;
 }
 
-void
-clo_cache_put(clo_cache *c, const char *key, size_t len, clo_json *doc, size_t doc_bytes,
-              size_t max_bytes, int64_t now_ms)
+/* An entry with room for a text behind its key, in the tables; NULL when it is not to be kept. */
+static entry *
+add(clo_cache *c, const char *key, size_t len, size_t text_len, size_t cost, size_t max_bytes,
+    int64_t now_ms)
 {
     uint64_t hash = hash_of(key, len);
-    size_t cost = sizeof(entry) + len;
+    size_t own = sizeof(entry) + len + text_len;
     entry **at, *e;
     if (c->count && *(at = find(c, hash, key, len)))
         drop(c, at);
-    if (doc_bytes > max_bytes || max_bytes - doc_bytes < cost || !grow(c))
-        return;
-    cost += doc_bytes;
-    e = clo_malloc(sizeof(entry) + len);
+    if (cost > max_bytes || max_bytes - cost < own || !grow(c))
+        return NULL;
+    e = clo_malloc(own);
     if (!e)
-        return;
-    *e = (entry){.hash = hash, .doc = clo_json_ref(doc), .cost = cost, .at_ms = now_ms, .len = len};
+        return NULL;
+    *e = (entry){.hash = hash, .cost = cost + own, .at_ms = now_ms, .len = len};
     memcpy(e->key, key, len);
     at = &c->buckets[hash & (c->n_buckets - 1)];
     e->chain = *at;
     *at = e;
     thread_first(c, e);
-    c->bytes += cost;
+    c->bytes += e->cost;
     c->count++;
     while (c->oldest && c->bytes > max_bytes)
         drop(c, find(c, c->oldest->hash, c->oldest->key, c->oldest->len));
+    return e; /* never dropped above: it is the newest, and fits */
+}
+
+void
+clo_cache_put(clo_cache *c, const char *key, size_t len, clo_json *doc, size_t doc_bytes,
+              size_t max_bytes, int64_t now_ms)
+{
+    entry *e = add(c, key, len, 0, doc_bytes, max_bytes, now_ms);
+    if (e)
+        e->doc = clo_json_ref(doc);
+}
+
+void
+clo_cache_put_text(clo_cache *c, const char *key, size_t len, const char *text, size_t text_len,
+                   size_t max_bytes, int64_t now_ms)
+{
+    entry *e = text_len <= max_bytes ? add(c, key, len, text_len, 0, max_bytes, now_ms) : NULL;
+    if (!e)
+        return;
+    memcpy(e->key + len, text, text_len);
+    e->text = e->key + len;
+    e->text_len = text_len;
 }

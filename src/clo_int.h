@@ -342,7 +342,7 @@ struct clo_call {
     int64_t not_before_ms;
     clo_json *answer;     /* the parsed body */
     const clo_json *data; /* what the caller asked for, inside answer */
-    char *text;           /* proxy: the body */
+    char *text;           /* proxy and internal reads: the body */
     size_t text_len;
     clo_err err; /* why it failed */
     int64_t began_ms, bytes_in;
@@ -363,6 +363,7 @@ clo_xfer *clo_call_send(clo_call *call, const char *method, const char *url,
 /* Parsed `data` of a finished tool call: clo_json borrowed from the call. Only after DONE. */
 const clo_json *clo_call_data(const clo_call *call);
 int64_t clo_call_bytes(const clo_call *call);
+const char *clo_call_body(const clo_call *call, size_t *len); /* of an internal read; NULL: none */
 int clo_call_attempts(const clo_call *call);
 /* Moves the call as far as it can without waiting; DONE, AGAIN or ERROR. */
 clo_status clo_call_poll(clo_call *call, clo_err *err);
@@ -436,6 +437,12 @@ clo_json *clo_cache_get(clo_cache *c, const char *key, size_t len, int64_t now_m
 void clo_cache_put(clo_cache *c, const char *key, size_t len, clo_json *doc, size_t doc_bytes,
                    size_t max_bytes, int64_t now_ms);
 void clo_cache_clear(clo_cache *c);
+/* The same with an answer as it came, which takes a fraction of the memory of a parsed one; copied. The text that
+ * _text returns is borrowed until the cache is used again; _get gives documents only, _text texts only. */
+void clo_cache_put_text(clo_cache *c, const char *key, size_t len, const char *text,
+                        size_t text_len, size_t max_bytes, int64_t now_ms);
+const char *clo_cache_text(clo_cache *c, const char *key, size_t len, int64_t now_ms,
+                           int64_t ttl_ms, size_t *text_len);
 /* Grows with each clear: who keeps answers elsewhere compares. */
 unsigned clo_cache_generation(const clo_cache *c);
 

@@ -465,9 +465,9 @@ fill(clo_cursor *cur, bool *asked, clo_err *err)
             return CLO_ERROR;
         *asked = *asked || n > 0;
     }
-    while (st == CLO_ROW &&
-           (cur->first == NULL || (s->held < s->width && s->gate->in_flight < s->gate->width &&
-                                   cur->n_walks < cur->walk_ramp))) {
+    while (st == CLO_ROW && (cur->first == NULL ||
+                             (s->held < clo_scan_window(s) && s->gate->in_flight < s->gate->width &&
+                              cur->n_walks < cur->walk_ramp))) {
         st = make_walk(cur, err);
         if (st == CLO_ROW) {
             int n = clo_walk_fill(cur->last, cur->first == cur->last, err);

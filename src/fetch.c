@@ -28,6 +28,9 @@
 
 #include <string.h>
 
+/* Answers up to this are kept parsed; how much more memory that takes than the text. */
+enum { SMALL = 4096, PARSED = 8 };
+
 struct clo_fetch {
     clo_client *client; /* borrowed: each cursor that holds us holds a reference on it */
     struct clo_fetch *next;
@@ -131,12 +134,35 @@ set_missing(clo_fetch *f)
     f->err.provider = true;
 }
 
+/* The data in a kept answer, as the call that it came from gave it. NULL: memory is short. */
+static clo_json *
+parse_again(const char *text, size_t len)
+{
+    clo_err ignored;
+    clo_json *answer, *data;
+
+    clo_err_clear(&ignored);
+    answer = clo_json_parse(text, len, "the answer", &ignored);
+    if (answer == NULL)
+        return NULL;
+    data = share(clo_json_get(answer, "data"));
+    clo_json_free(answer);
+    return clo_json_type(data) == CLO_J_NULL ? clo_json_object() : data;
+}
+
 static bool
 from_cache(clo_fetch *f)
 {
     clo_client *c = f->client;
+    int64_t age = clo_fetch_max_age(c), now = clo_now_ms();
+    const char *text;
+    size_t len = 0;
 
-    f->doc = clo_cache_get(c->cache, f->key, f->key_len, clo_now_ms(), clo_fetch_max_age(c));
+    f->doc = clo_cache_get(c->cache, f->key, f->key_len, now, age);
+    if (f->doc == NULL) {
+        text = clo_cache_text(c->cache, f->key, f->key_len, now, age, &len);
+        f->doc = text != NULL ? parse_again(text, len) : NULL;
+    }
     if (f->doc == NULL)
         return false;
     if (clo_json_type(f->doc) == CLO_J_NULL) {
@@ -242,11 +268,16 @@ static void
 keep_answer(clo_fetch *f)
 {
     clo_client *c = f->client;
+    size_t max = (size_t)clo_config_int(&c->config, CLO_OPT_CACHE_BYTES), len = 0;
+    const char *text = clo_call_body(f->call, &len);
 
-    if (f->generation == clo_cache_generation(c->cache) &&
-        (c->open_cursors > 0 || clo_fetch_max_age(c) > 0))
-        clo_cache_put(c->cache, f->key, f->key_len, f->doc, (size_t)f->cost.bytes,
-                      (size_t)clo_config_int(&c->config, CLO_OPT_CACHE_BYTES), clo_now_ms());
+    if (f->generation != clo_cache_generation(c->cache) ||
+        (c->open_cursors == 0 && clo_fetch_max_age(c) <= 0))
+        return;
+    if (text != NULL && len > SMALL)
+        clo_cache_put_text(c->cache, f->key, f->key_len, text, len, max, clo_now_ms());
+    else
+        clo_cache_put(c->cache, f->key, f->key_len, f->doc, len * PARSED, max, clo_now_ms());
 }
 
 /* "Not found" from a get tool says something about the object, and not about the question. */

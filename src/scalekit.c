@@ -458,8 +458,11 @@ static bool
 make_text(clo_call *call, clo_http_res *res, clo_err *err)
 {
     const char *text;
-    if (call->req->internal)
-        return true;
+    if (call->req->internal) { /* as it came: the cache may want it */
+        if (res->body.len)
+            call->text = clo_buf_take(&res->body, &call->text_len, "the answer", err);
+        return err->code == CLO_E_NONE;
+    }
     if (call->req->kind == CLO_REQ_PROXY && res->body.len) {
         call->text = clo_buf_take(&res->body, &call->text_len, "the answer", err);
         text = call->text;
@@ -771,6 +774,13 @@ const clo_json *
 clo_call_data(const clo_call *call)
 {
     return call->state == CLO_CALL_DONE ? call->data : NULL;
+}
+
+const char *
+clo_call_body(const clo_call *call, size_t *len)
+{
+    *len = call->text ? call->text_len : 0;
+    return call->text;
 }
 
 int64_t

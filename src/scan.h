@@ -123,6 +123,7 @@ typedef struct clo_scan {
     clo_lookup *lookup; /* NULL: every read is sent */
     int width;          /* pages that may be held */
     int held;           /* pages asked for and not used up */
+    int64_t page_bytes; /* the largest page so far, as text */
     int64_t base;       /* OFFSET left to the service */
     int64_t want;       /* rows that will be needed of a walk, -1: all */
     double expect;      /* rows that an unconditional list had last time, -1: not known */
@@ -261,6 +262,8 @@ void clo_walk_free(clo_walk *w);
 /* Asks for as many pages as window and gate allow. `head`: rows are waited for, so one page may
  * exceed the window. Returns how many, -1: `err`. */
 int clo_walk_fill(clo_walk *w, bool head, clo_err *err);
+/* Pages that may be held: the width, or fewer where pages are large. */
+int clo_scan_window(const clo_scan *s);
 /* Lets the calls move, without waiting. */
 void clo_walk_poll(clo_walk *w);
 /* ROW: *row is good until the next call; AGAIN: fill and wait; DONE; ERROR. */

@@ -32,6 +32,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Memory for the pages of a window, and how much more a page takes than its text. */
+enum { WINDOW_BYTES = 12 << 20, PARSED = 8 };
 enum { MAX_STALLS = 8, EVENTS_PAGE = 50, FALLBACK_LIMIT = 100 };
 
 /* ---- making and freeing --------------------------------------------------------------------- */
@@ -149,6 +151,16 @@ worth_asking(const clo_walk *w)
     return w->want < 0 || fresh - w->base < w->want;
 }
 
+int
+clo_scan_window(const clo_scan *s)
+{
+    int64_t fit = s->page_bytes > 0 ? WINDOW_BYTES / (s->page_bytes * PARSED) : s->width;
+
+    if (fit >= s->width)
+        return s->width;
+    return fit > 2 ? (int)fit : s->width < 2 ? s->width : 2;
+}
+
 static bool
 may_ask(const clo_walk *w, bool head)
 {
@@ -159,7 +171,7 @@ may_ask(const clo_walk *w, bool head)
         return false;
     if (s->gate->limited && s->gate->asked >= s->gate->allowed)
         return false;
-    if (s->gate->in_flight >= s->gate->width || (s->held >= s->width && !(head && idle)))
+    if (s->gate->in_flight >= s->gate->width || (s->held >= clo_scan_window(s) && !(head && idle)))
         return false;
     if (w->cap >= 0 && w->next_skip > w->cap)
         return false;
@@ -240,6 +252,8 @@ clo_walk_poll(clo_walk *w)
         w->scan->stats.requests += cost.attempts;
         w->scan->stats.retries += cost.attempts > 1 ? cost.attempts - 1 : 0;
         w->scan->stats.bytes_in += cost.bytes;
+        if (cost.bytes > w->scan->page_bytes)
+            w->scan->page_bytes = cost.bytes;
     }
 }
 
