@@ -339,11 +339,12 @@ COLOURS = {"sqlite": "#0072b2", "pg": "#009e73", "sdk": "#d55e00", "sdk-max": "#
 
 
 def _plot(path, label, logarithmic, panels):
-    script = ["set terminal svg size 960,420 dynamic background 'white' font 'sans-serif,12'",
+    script = ["set terminal svg size 960,460 dynamic background 'white' font 'sans-serif,12'",
               f"set output '{os.path.basename(path)}'", "set multiplot layout 1,2",
-              "set key top left reverse Left samplen 1.5 spacing 1.1 font ',10'", "set logscale y",
+              "set key outside below horizontal samplen 1.5 font ',10'", "set logscale y",
               "set grid ytics lc '#dddddd'", f"set xlabel '{label}'", "set ylabel 'seconds'",
-              "set format y '%g'", "set offsets graph 0.03, graph 0.03, 0, 0"]
+              "set format y '%g'", "set offsets graph 0.03, graph 0.03, 0, 0",
+              "set xtics (0, 20, 100)"]
     if logarithmic:
         script += ["set logscale x", "set xtics (1000, 10000, 30000, 100000)", "set format x '%.0f'"]
     for title, series in panels:
@@ -355,9 +356,6 @@ def _plot(path, label, logarithmic, panels):
             lines.append(f"{block} with linespoints lw {width} pt 7 ps 0.5 lc '{COLOURS[name]}' "
                          f"title '{TITLES[name]}'")
         script.append(f"set title '{title}'")
-        # Room above the lines for the key: it must not hide the slowest.
-        most = max((y for _, values in series for _, y in values), default=1)
-        script.append(f"set yrange [*:{most * 30:.3f}]")
         script.append("plot " + ", ".join(lines) if lines else "plot 0 notitle")
     script.append("unset multiplot")
     subprocess.run(["gnuplot"], input="\n".join(script) + "\n", text=True, check=True,
