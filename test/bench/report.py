@@ -344,7 +344,7 @@ def _plot(path, label, logarithmic, panels):
               "set key outside below horizontal samplen 1.5 font ',10'", "set logscale y",
               "set grid ytics lc '#dddddd'", f"set xlabel '{label}'", "set ylabel 'seconds'",
               "set format y '%g'", "set offsets graph 0.03, graph 0.03, 0, 0",
-              "set xtics (0, 20, 100)"]
+              "set xtics (0, 20, 100)", "set bmargin 8"]
     if logarithmic:
         script += ["set logscale x", "set xtics (1000, 10000, 30000, 100000)", "set format x '%.0f'"]
     for title, series in panels:
