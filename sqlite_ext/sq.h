@@ -72,6 +72,9 @@ clo_status sq_value_error(clo_code code, const char *what, const char *name, clo
 
 /* ---- sq_func.c -------------------------------------------------------------------------- */
 int sq_functions_register(sq_state *state);
+/* An argument as NUL-terminated text of *len bytes, borrowed from `v`; *text is NULL for SQL NULL. */
+clo_status sq_text_argument(sqlite3_value *v, const char *name, const char **text, size_t *len,
+                            clo_err *err);
 
 /* ---- sq_info.c -------------------------------------------------------------------------- */
 int sq_info_register(sq_state *state);

@@ -100,14 +100,14 @@ tool_request(sq_tool *f, int argc, sqlite3_value **argv, clo_err *err)
     return clo_request_tool(tool, (size_t)argc, args, err);
 }
 
-/* An argument as NUL-terminated text, borrowed; *text is NULL for SQL NULL. */
-static clo_status
-text_argument(sqlite3_value *v, const char *name, const char **text, clo_err *err)
+clo_status
+sq_text_argument(sqlite3_value *v, const char *name, const char **text, size_t *len, clo_err *err)
 {
     clo_value value;
     clo_code code = sq_value_get(v, &value);
 
     *text = NULL;
+    *len = 0;
     if (code != CLO_E_NONE)
         return sq_value_error(code, "argument", name, err);
     if (value.type == CLO_T_NULL)
@@ -115,9 +115,18 @@ text_argument(sqlite3_value *v, const char *name, const char **text, clo_err *er
     *text = (const char *)sqlite3_value_text(v); /* numbers become text */
     if (*text == NULL)
         return clo_err_set(err, CLO_E_NOMEM, "out of memory");
-    if (strlen(*text) != (size_t)sqlite3_value_bytes(v))
+    *len = (size_t)sqlite3_value_bytes(v);
+    if (strlen(*text) != *len)
         return clo_err_set(err, CLO_E_ARG, "argument %s contains a NUL character", name);
     return CLO_OK;
+}
+
+static clo_status
+text_argument(sqlite3_value *v, const char *name, const char **text, clo_err *err)
+{
+    size_t len;
+
+    return sq_text_argument(v, name, text, &len, err);
 }
 
 /* The same, with NULL refused. */

@@ -169,28 +169,6 @@ fail_with_db(sqlite3_context *ctx, const char *who, int rc)
     sqlite3_free(text);
 }
 
-/* An argument as text, borrowed; NULL for SQL NULL. */
-static clo_status
-text_argument(sqlite3_value *v, const char *name, const char **text, size_t *len, clo_err *err)
-{
-    clo_value value;
-    clo_code code = sq_value_get(v, &value);
-
-    *text = NULL;
-    *len = 0;
-    if (code != CLO_E_NONE)
-        return sq_value_error(code, "argument", name, err);
-    if (value.type == CLO_T_NULL)
-        return CLO_OK;
-    *text = (const char *)sqlite3_value_text(v);
-    if (*text == NULL)
-        return clo_err_set(err, CLO_E_NOMEM, "out of memory");
-    *len = (size_t)sqlite3_value_bytes(v);
-    if (strlen(*text) != *len)
-        return clo_err_set(err, CLO_E_ARG, "argument %s contains a NUL character", name);
-    return CLO_OK;
-}
-
 /* ---- the kept statement, and close_outbox_summary ------------------------------------------- */
 
 typedef struct summary_table {
@@ -418,8 +396,8 @@ check_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 
     (void)argc;
     clo_err_clear(&err);
-    if (text_argument(argv[0], "tool", &tool, &n, &err) == CLO_OK &&
-        text_argument(argv[1], "params", &params, &len, &err) == CLO_OK &&
+    if (sq_text_argument(argv[0], "tool", &tool, &n, &err) == CLO_OK &&
+        sq_text_argument(argv[1], "params", &params, &len, &err) == CLO_OK &&
         (checked_before(box, tool, params, len) ||
          clo_outbox_check(box->state->client, tool, params, len, NULL, &err) == CLO_OK))
         sqlite3_result_int(ctx, 1);
@@ -438,8 +416,8 @@ key_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 
     (void)argc;
     clo_err_clear(&err);
-    if (text_argument(argv[0], "tool", &tool, &n, &err) != CLO_OK ||
-        text_argument(argv[1], "params", &params, &len, &err) != CLO_OK ||
+    if (sq_text_argument(argv[0], "tool", &tool, &n, &err) != CLO_OK ||
+        sq_text_argument(argv[1], "params", &params, &len, &err) != CLO_OK ||
         clo_outbox_check(box->state->client, tool, params, len, &key, &err) != CLO_OK)
         sq_result_error(ctx, &err, "close_outbox");
     else if (key != NULL)
@@ -512,9 +490,9 @@ read_row(sq_box *box, int argc, sqlite3_value **argv, new_row *row, char **key, 
     const char *options = NULL;
     size_t n = 0;
 
-    if (text_argument(argv[0], "tool", &row->tool, &n, err) != CLO_OK ||
-        text_argument(argv[1], "params", &row->params, &row->len, err) != CLO_OK ||
-        (argc > 2 && text_argument(argv[2], "options", &options, &n, err) != CLO_OK) ||
+    if (sq_text_argument(argv[0], "tool", &row->tool, &n, err) != CLO_OK ||
+        sq_text_argument(argv[1], "params", &row->params, &row->len, err) != CLO_OK ||
+        (argc > 2 && sq_text_argument(argv[2], "options", &options, &n, err) != CLO_OK) ||
         clo_outbox_options_read(options, n, &row->options, err) != CLO_OK)
         return CLO_ERROR;
     if (row->params == NULL) {
