@@ -339,8 +339,12 @@ COLOURS = {"sqlite": "#0072b2", "pg": "#009e73", "sdk": "#d55e00", "sdk-max": "#
 
 
 def _plot(path, label, logarithmic, panels):
+    """One panel for each workload that has lines (a partial run has fewer)."""
+    panels = [(title, series) for title, series in panels if series]
+    if not panels:
+        return
     script = ["set terminal svg size 960,460 dynamic background 'white' font 'sans-serif,12'",
-              f"set output '{os.path.basename(path)}'", "set multiplot layout 1,2",
+              f"set output '{os.path.basename(path)}'", f"set multiplot layout 1,{len(panels)}",
               "set key outside below horizontal samplen 1.5 font ',10'", "set logscale y",
               "set grid ytics lc '#dddddd'", f"set xlabel '{label}'", "set ylabel 'seconds'",
               "set format y '%g'", "set offsets graph 0.03, graph 0.03, 0, 0",
@@ -356,7 +360,7 @@ def _plot(path, label, logarithmic, panels):
             lines.append(f"{block} with linespoints lw {width} pt 7 ps 0.5 lc '{COLOURS[name]}' "
                          f"title '{TITLES[name]}'")
         script.append(f"set title '{title}'")
-        script.append("plot " + ", ".join(lines) if lines else "plot 0 notitle")
+        script.append("plot " + ", ".join(lines))
     script.append("unset multiplot")
     subprocess.run(["gnuplot"], input="\n".join(script) + "\n", text=True, check=True,
                    cwd=os.path.dirname(os.path.abspath(path)))
