@@ -185,6 +185,28 @@ valgrind:
 	@$(MAKE) standin
 	@$(PYTHON) test/run_sanitized.py --build $(BUILD) --valgrind
 
+# Memory runs out and interrupts arrive, everywhere that five minutes reach.
+torture:
+	@$(CHECK_DEPS)
+	@$(MAKE) DEBUG=1 BUILD=$(BUILD)/debug sqlite
+	@$(MAKE) BUILD=$(BUILD)/debug standin
+	@$(PYTHON) test/host/torture.py --build $(BUILD)/debug
+
+# Lines of the core that tests run; fails below 90 %.
+coverage:
+	@$(CHECK_DEPS)
+	@$(MAKE) DEBUG=1 BUILD=$(BUILD)/coverage CFLAGS="$(CFLAGS) --coverage -fprofile-update=atomic" \
+		LDFLAGS="$(LDFLAGS) --coverage" sqlite unit
+	@$(MAKE) BUILD=$(BUILD)/coverage standin
+	@$(PYTHON) test/coverage.py --build $(abspath $(BUILD))/coverage
+
+# Path by path through core and glue, by the analyzer of clang; objects are thrown away.
+analyze:
+	@sh .ci/deps build analyze
+	@rm -rf $(BUILD)/analyze
+	scan-build --status-bugs -o $(BUILD)/analyze/report --use-cc=gcc \
+		$(MAKE) BUILD=$(BUILD)/analyze sqlite
+
 # libFuzzer over the parsers, T seconds each; a crash leaves its input in $(BUILD)/fuzz.
 T ?= 60
 FUZZ_SRC = $(wildcard test/fuzz/fuzz_*.c)
