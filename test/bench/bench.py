@@ -17,6 +17,7 @@ Ends with status 1 when a contender brings a wrong number of rows or fails.
 import argparse
 import json
 import os
+import signal
 import statistics
 import sys
 import tempfile
@@ -347,6 +348,7 @@ def main():
             report.write_docs(json.load(file), os.path.join(contenders.HERE, "..", "..", "docs"))
         return 0
     shells.HANG_SECONDS = args.limit
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the servers are stopped on the way out
     with contenders.make_folder() as folder:
         bench = Bench(args, folder)
         try:
