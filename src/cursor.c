@@ -27,6 +27,7 @@
 #include <string.h>
 
 typedef enum state { RUNNING, FINISHED, FAILED } state;
+enum { ROWS_BETWEEN = 16 }; /* between two looks at the network */
 
 struct clo_cursor {
     clo_client *client;           /* NULL: a finished answer */
@@ -45,7 +46,7 @@ struct clo_cursor {
     clo_json *fixed; /* the row of a finished answer */
 
     clo_walk *first, *last;
-    int n_walks, walk_ramp;
+    int n_walks, walk_ramp, rows_since;
     /* the walk that is made next */
     size_t n_values, value, n_each, each;
     clo_cursor *parent;
@@ -658,20 +659,34 @@ wait_or_go_on(clo_cursor *cur, clo_err *err)
     return clo_err_set(err, CLO_E_BUG, "%s: the scan waits for nothing", cur->plan.table->name);
 }
 
-/* One turn of the loop without waiting. */
+/* Asks for what is missing and lets everything under way move. */
 static clo_status
-turn(clo_cursor *cur, clo_err *err)
+move_on(clo_cursor *cur, clo_err *err)
 {
-    clo_status st = CLO_OK;
     bool asked;
 
+    cur->rows_since = 0;
     if (fill(cur, &asked, err) != CLO_OK)
         return CLO_ERROR;
     poll_all(cur);
     if (!cur->raw)
         clo_lookups_poll(cur->client);
+    return CLO_OK;
+}
+
+/* One turn of the loop without waiting. While a page is read the network is looked after now and then
+ * only: moving eight transfers costs more than making a row. */
+static clo_status
+turn(clo_cursor *cur, clo_err *err)
+{
+    bool reading =
+        cur->first != NULL && cur->first->cur != NULL && ++cur->rows_since < ROWS_BETWEEN;
+    clo_status st = reading ? CLO_OK : move_on(cur, err);
+
     while (st == CLO_OK)
         st = take(cur, err);
+    if (st == CLO_AGAIN && reading)
+        return move_on(cur, err); /* what arrived meanwhile is not waited for */
     return st == CLO_AGAIN ? wait_or_go_on(cur, err) : st;
 }
 

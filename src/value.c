@@ -654,11 +654,15 @@ clo_row_of_json(const clo_json *row, const clo_table *t, const clo_colset *neede
         return clo_err_set(err, CLO_E_PROTO, "%s: a row is %s instead of an object", t->name,
                            clo_json_kind_name(clo_json_type(row)));
     }
-    for (i = 0; i < t->n_columns; i++) {
+    memset(vals, 0, t->n_columns * sizeof *vals); /* NULL, all of them */
+    for (i = 0; i < t->n_columns && st == CLO_OK; i++) {
         const clo_column *c = &t->columns[i];
 
-        vals[i] = clo_null();
-        if (!(needed->w[i / 64] >> (i % 64) & 1) || (c->flags & CLO_C_PARAM) || st != CLO_OK)
+        if (needed->w[i / 64] >> (i % 64) == 0) { /* none of this word is left */
+            i |= 63;
+            continue;
+        }
+        if (!(needed->w[i / 64] >> (i % 64) & 1) || (c->flags & CLO_C_PARAM))
             continue;
         at.column = c;
         if (c->flags & CLO_C_RAW)

@@ -399,24 +399,27 @@ step_back(clo_walk *w, const clo_page *p, clo_err *err)
 
 /* ---- rows of a page ------------------------------------------------------------------------- */
 
-static clo_status
-check_id(const clo_walk *w, const envelope *e, size_t i, clo_err *err)
+/* The id of a row; NULL: `err`. */
+static const char *
+take_id(const clo_walk *w, const envelope *e, size_t i, size_t *len, clo_err *err)
 {
     const clo_scan *s = w->scan;
-    size_t len = 0;
-    const char *id = id_at(w, e, i, &len);
+    const char *id = id_at(w, e, i, len);
 
-    if (id == NULL || len == 0)
-        return clo_err_set(err, CLO_E_PROTO, "%s: row %zu of the answer has no id", s->tool->name,
-                           i + 1);
+    if (id == NULL || *len == 0) {
+        clo_err_set(err, CLO_E_PROTO, "%s: row %zu of the answer has no id", s->tool->name, i + 1);
+        return NULL;
+    }
     if (s->plan->access == CLO_BY_ID) {
         const clo_value *want = &s->conds[0].values[w->which];
 
-        if (len != want->len || memcmp(id, want->text, len) != 0)
-            return clo_err_set(err, CLO_E_PROTO, "%s: asked for %.64s and got %.64s", s->tool->name,
-                               want->text, id);
+        if (*len != want->len || memcmp(id, want->text, *len) != 0) {
+            clo_err_set(err, CLO_E_PROTO, "%s: asked for %.64s and got %.64s", s->tool->name,
+                        want->text, id);
+            return NULL;
+        }
     }
-    return CLO_OK;
+    return id;
 }
 
 /* One row: new or not, in order, wanted or not. */
@@ -431,9 +434,9 @@ take_row(clo_walk *w, const envelope *e, size_t i, int64_t *prev, bool *mismatch
     clo_idset_result added;
 
     w->keep[i] = 0;
-    if (check_id(w, e, i, err) != CLO_OK)
+    id = take_id(w, e, i, &len, err);
+    if (id == NULL)
         return CLO_ERROR;
-    id = id_at(w, e, i, &len);
     added = clo_idset_add(&w->seen, id, len);
     if (added == CLO_IDSET_NOMEM)
         return clo_err_nomem(err);
