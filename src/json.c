@@ -6,15 +6,16 @@
  * the tree, and the text of a double stays the text that the service sent (json-c keeps it), so
  * that JSON passes through to SQL unchanged.
  *
- * Strictness. json-c 0.16 in strict mode still accepts things that are no JSON or that it cannot
- * hold: NaN and Infinity, names in single quotes, raw control characters, `01` and `1.`, an
- * integer beyond 64 bits (which it silently replaces by the nearest one), a key with U+0000
- * (which it silently cuts). Each of these would be a wrong value in somebody's table. So a
- * scanner runs over the text first. It refuses exactly those lexical faults and leaves the
- * grammar to json-c; strings, the bulk of every answer, are skipped eight bytes at a time, which
- * keeps its cost to about a tenth of the parse. Rejected: walking the tree afterwards (costs
- * more, and the evidence is gone by then) and searching for the words (finds them in everybody's
- * notes).
+ * Strictness. json-c accepts things that are no JSON or that it cannot hold: NaN and Infinity,
+ * names in single quotes, comments, `TRUE`, a comma before a closing bracket, raw control
+ * characters, `01` and `1.`, an integer beyond 64 bits (which it silently replaces by the nearest
+ * one), a key with U+0000 (which it silently cuts). Each of these would be a wrong value in
+ * somebody's table. Its strict mode refuses some of them, which ones depends on the version, and
+ * that of 0.18 refuses every character beyond ASCII too. So strict mode is off, and a scanner runs
+ * over the text first. It refuses exactly those lexical faults and leaves the nesting to json-c;
+ * strings, the bulk of every answer, are skipped eight bytes at a time, which keeps its cost to
+ * about a tenth of the parse. Rejected: walking the tree afterwards (costs more, and the evidence
+ * is gone by then) and searching for the words (finds them in everybody's notes).
  *
  * Depth is limited to 64, which also bounds the recursion in json-c's serializer and destructor.
  *
@@ -195,25 +196,64 @@ scan_number(scan *s)
 }
 
 static bool
-scan_document(scan *s)
+scan_comma(scan *s)
 {
-    while (s->p < s->end) {
-        char c = *s->p;
+    const char *next = skip_space(s->p + 1, s->end);
 
-        if (c == '"') {
-            if (!scan_string(s))
-                return false;
-        } else if (c == '-' || (c >= '0' && c <= '9')) {
-            if (!scan_number(s))
-                return false;
-        } else if (c == 'N' || c == 'I' || c == '\'') {
-            return scan_fault(s, s->p, "not a JSON value");
-        } else if (c == '\0') {
-            return scan_fault(s, s->p, "NUL byte");
-        } else {
-            s->p++;
+    if (next < s->end && (*next == ']' || *next == '}'))
+        return scan_fault(s, next, "comma before a closing bracket");
+    s->p = next;
+    return true;
+}
+
+/* An unfinished word at the end of the text is left to json-c, like an unfinished string. */
+static bool
+scan_word(scan *s)
+{
+    static const char *const words[] = {"true", "false", "null"};
+    size_t left = (size_t)(s->end - s->p), i;
+
+    for (i = 0; i < CLO_ARRAY_LEN(words); i++) {
+        size_t whole = strlen(words[i]), n = left < whole ? left : whole;
+
+        if (memcmp(s->p, words[i], n) == 0) {
+            s->p += n;
+            return true;
         }
     }
+    return scan_fault(s, s->p, *s->p ? "not a JSON value" : "NUL byte");
+}
+
+static bool
+scan_token(scan *s)
+{
+    switch (*s->p) {
+    case '{':
+    case '}':
+    case '[':
+    case ']':
+    case ':':
+    case ' ':
+    case '\n':
+    case '\t':
+    case '\r':
+        s->p++;
+        return true;
+    case ',':
+        return scan_comma(s);
+    case '"':
+        return scan_string(s);
+    default:
+        return *s->p == '-' || is_digit(s, s->p) ? scan_number(s) : scan_word(s);
+    }
+}
+
+static bool
+scan_document(scan *s)
+{
+    while (s->p < s->end)
+        if (!scan_token(s))
+            return false;
     return true;
 }
 
@@ -264,7 +304,6 @@ clo_json_parse(const char *text, size_t len, const char *what, clo_err *err)
         clo_err_nomem(err);
         return NULL;
     }
-    json_tokener_set_flags(tok, JSON_TOKENER_STRICT);
     o = feed(tok, text, len, &used);
     code = json_tokener_get_error(tok);
     json_tokener_free(tok);
