@@ -175,6 +175,14 @@ js_copy(js *o)
     return out;
 }
 
+/* The strict mode of json-c 0.18 refuses every character beyond ASCII. */
+static int
+parser_flags(void)
+{
+    bool broken = json_c_version_num() == ((0 << 16) | (18 << 8));
+    return JSON_TOKENER_VALIDATE_UTF8 | (broken ? 0 : JSON_TOKENER_STRICT);
+}
+
 /* s[n] must be 0: the parser needs the terminator to know that a bare number has ended. */
 js *
 js_parse(const char *s, size_t n)
@@ -182,7 +190,7 @@ js_parse(const char *s, size_t n)
     if (n >= INT32_MAX)
         return NULL;
     struct json_tokener *tok = json_tokener_new_ex(64);
-    json_tokener_set_flags(tok, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+    json_tokener_set_flags(tok, parser_flags());
     js *o = json_tokener_parse_ex(tok, s, (int)n + 1);
     enum json_tokener_error e = json_tokener_get_error(tok);
     size_t used = json_tokener_get_parse_end(tok);
