@@ -344,6 +344,8 @@ struct clo_call {
     const clo_json *data; /* what the caller asked for, inside answer */
     char *text;           /* proxy and internal reads: the body */
     size_t text_len;
+    const char *shown; /* `data` as text, once a host has stepped to the end */
+    size_t shown_len;
     clo_err err; /* why it failed */
     int64_t began_ms, bytes_in;
     int attempts;

@@ -741,10 +741,30 @@ clo_call_poll(clo_call *call, clo_err *err)
     return st == CLO_ERROR ? fail(call, err) : st;
 }
 
+/* The answer of a finished call becomes text while there is still an error to tell it with: hosts look at it
+ * later, and could not know a missing text from an empty one. The log keeps what the service did. */
+static clo_status
+show(clo_call *call, clo_status st, clo_err *err)
+{
+    if (st != CLO_DONE || call->text || call->shown)
+        return st;
+    call->shown = clo_json_text(call->data, &call->shown_len);
+    if (call->shown)
+        return st;
+    clo_err_clear(err);
+    (void)clo_err_set(err, CLO_E_NOMEM, "%s was answered, but there is no memory for the answer",
+                      call->req->name);
+    if (call->req->writes)
+        clo_err_uncertain(err, call->req->name);
+    call->err = *err;
+    call->state = CLO_CALL_FAILED;
+    return CLO_ERROR;
+}
+
 clo_status
 clo_call_step(clo_call *call, int wait_ms, clo_err *err)
 {
-    clo_status st = clo_call_poll(call, err);
+    clo_status st = show(call, clo_call_poll(call, err), err);
     if (st != CLO_AGAIN || wait_ms <= 0)
         return st;
     if (clo_client_wait(call->client, wait_ms, 0, err) == CLO_ERROR) {
@@ -752,7 +772,7 @@ clo_call_step(clo_call *call, int wait_ms, clo_err *err)
             clo_err_uncertain(err, call->req->name);
         return fail(call, err);
     }
-    return clo_call_poll(call, err);
+    return show(call, clo_call_poll(call, err), err);
 }
 
 /* ---- looking at it ---------------------------------------------------------------------------- */
@@ -766,6 +786,11 @@ clo_call_result(const clo_call *call, size_t *len)
         if (len)
             *len = call->text_len;
         return call->text;
+    }
+    if (call->shown) {
+        if (len)
+            *len = call->shown_len;
+        return call->shown;
     }
     return clo_json_text(call->data, len);
 }
