@@ -115,7 +115,7 @@ $(GEN_BIN): src/gen.c $(CORE_LIB)
 # --- Everything below may install what it needs first (.ci/deps says what) ------------------------
 
 .PHONY: demo check check-sqlite check-pg check-unit check-crash lint drift generate asan ubsan valgrind torture \
-	fuzz fuzz-bin coverage analyze install installcheck dist clean
+	bench bench-docs fuzz fuzz-bin coverage analyze install installcheck dist clean
 
 help:
 	@echo 'make demo          build, start the stand-in service, run real queries'
@@ -124,6 +124,8 @@ help:
 	@echo 'make install       the PostgreSQL extension (PG_CONFIG, DESTDIR), the stand-in with PREFIX'
 	@echo 'make lint          formatting, clang-tidy, cppcheck, rules of the project'
 	@echo 'make asan valgrind torture fuzz T=60 coverage analyze    deeper checks'
+	@echo 'make bench         against serial pipelines and SDK loops (BENCH=--quick: a smoke run); make bench-docs'
+	@echo 'make check-crash   the crash loops of the outbox in full'
 	@echo 'make generate      derived files (docs/reference.md, sql/close.sql, pg_ext/pg_stubs.inc)'
 
 demo:
@@ -219,8 +221,20 @@ $(BUILD)/fuzz/fuzz_%: test/fuzz/fuzz_%.c
 fuzz-bin: core $(FUZZ_BIN)
 fuzz:
 	@sh .ci/deps build fuzz
-	@$(MAKE) CC=clang DEBUG=1 SAN=address,undefined BUILD=$(BUILD)/fuzz fuzz-bin
+	@$(MAKE) CC=clang DEBUG=1 SAN=address,undefined BUILD=$(BUILD)/bench bench-docs fuzz fuzz-bin
 	@$(PYTHON) test/fuzz/run_fuzz.py --build $(BUILD)/fuzz --seconds $(T)
+
+# The benchmark against what users would take instead; BENCH=--quick is a smoke run of a minute.
+$(BUILD)/bench/floor: test/bench/floor.c
+	@mkdir -p $(@D)
+	$(call say,CC $<)
+	$(Q)$(CC) -D_GNU_SOURCE $(CPPFLAGS) $(CURL_CFLAGS) $(JSON_CFLAGS) $(CFLAGS_ALL) -o $@ $< $(LDFLAGS_ALL) $(CORE_LIBS)
+bench:
+	@sh .ci/deps build standin pg bench
+	@$(MAKE) sqlite standin pg $(BUILD)/bench/floor
+	@$(PYTHON) test/bench/bench.py --build $(BUILD) $(BENCH)
+bench-docs:
+	@$(PYTHON) test/bench/bench.py --build $(BUILD) --write-docs
 
 PREFIX ?= /usr/local
 install: pg standin

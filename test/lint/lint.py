@@ -10,7 +10,8 @@ import subprocess
 import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-FORMATTED = ("src", "sqlite_ext", "pg_ext", "test/server", "test/unit", "test/fuzz", "test/sqlite")
+FORMATTED = ("src", "sqlite_ext", "pg_ext", "test/server", "test/unit", "test/fuzz", "test/sqlite",
+             "test/bench")
 PRODUCT = ("src/", "sqlite_ext/", "pg_ext/")
 
 # Lower modules first: a file may include only core headers; the order of dependency is kept by
