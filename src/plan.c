@@ -581,6 +581,7 @@ clo_plan_make(const clo_client *client, const clo_question *q, clo_plan *plan, c
         }
     }
     finish(q, plan);
+    clo_plan_round_needed(plan);
     estimate(client, plan);
     return CLO_OK;
 }

@@ -1,10 +1,10 @@
 /*
  * planenc.c - a plan as one line of text, and back.
  *
- *   close_leads_list query=$1 _order_by=sort:date_created _limit=$2 _fields=id,name columns=3
- *   close_lead_get lead_id=any($1) _fields=id,name columns=3
+ *   close_leads_list query=$1 _order_by=sort:date_created _limit=$2 _fields=id,name
+ *   close_lead_get lead_id=any($1) _fields=id,name
  *   close_events_list lead_id=$1 date_updated__gte>=$2@3? columns=1f
- *   count(close_leads_list) query=$1 _fields=id columns=0
+ *   count(close_leads_list) query=$1 _fields=id
  *
  * The line serves two readers. People see it in EXPLAIN: the tool and the parameters that will be
  * sent. The hosts carry it from their planner to their executor (SQLite's idxStr, PostgreSQL's
@@ -13,8 +13,9 @@
  * $n is the n-th value that the host hands over: slots first, then LIMIT, then OFFSET. `@q` follows
  * when the slot does not belong to condition number n of the question, `?` when the host still has
  * to check the condition. A parameter that two columns can use is followed by `:column` for the one that
- * is not its namesake. `columns` is the set of needed columns in hexadecimal, bit 0 = first.
- * What can be derived (each(...), _fields) is written for people only.
+ * is not its namesake. The needed columns are those of _fields (without it, all that are not hidden) and
+ * the bound parameter columns. Where that is not so, as for tools that cannot leave fields out,
+ * `columns` is the set in hexadecimal, bit 0 = first. each(...) is written for people only.
  *
  * Invariant: decode(encode(p)) == p but for the estimates, and decode accepts nothing else: it
  * parses what it needs, encodes the result again and compares. So there is no second, laxer
@@ -85,6 +86,58 @@ clo_fields_text(const clo_table *t, const clo_colset *set, clo_buf *out)
         first = false;
     }
     return true;
+}
+
+static void
+add_bound_params(const clo_plan *plan, clo_colset *out)
+{
+    for (int i = 0; i < plan->n_slots; i++)
+        if (plan->table->columns[plan->slots[i].column].flags & CLO_C_PARAM)
+            clo_colset_add(out, plan->slots[i].column);
+}
+
+/* What the line says about the needed columns without `columns`. fields: of n bytes; NULL: not there. */
+static void
+derive_needed(const clo_plan *plan, const char *fields, size_t n, clo_colset *out)
+{
+    const clo_table *t = plan->table;
+
+    memset(out, 0, sizeof *out);
+    add_bound_params(plan, out);
+    for (int i = 0; fields == NULL && (size_t)i < t->n_columns; i++)
+        if (!(t->columns[i].flags & CLO_C_HIDDEN))
+            clo_colset_add(out, i);
+    while (fields != NULL && n > 0) {
+        const char *comma = memchr(fields, ',', n);
+        size_t len = comma != NULL ? (size_t)(comma - fields) : n;
+
+        for (int i = 0; (size_t)i < t->n_columns; i++) {
+            const clo_column *c = &t->columns[i];
+            const char *name = c->flags & CLO_C_CUSTOM ? "custom" : clo_column_path(c);
+
+            if (!(c->flags & (CLO_C_PARAM | CLO_C_RAW)) && strlen(name) == len &&
+                memcmp(name, fields, len) == 0) {
+                clo_colset_add(out, i);
+                break;
+            }
+        }
+        fields += comma != NULL ? len + 1 : len;
+        n -= comma != NULL ? len + 1 : len;
+    }
+}
+
+void
+clo_plan_round_needed(clo_plan *plan)
+{
+    const clo_tool *tool = clo_tool_find(clo_plan_tool(plan));
+    clo_colset fetch;
+
+    add_bound_params(plan, &plan->needed);
+    if (tool == NULL || clo_tool_param(tool, "_fields") == NULL)
+        return;
+    clo_plan_fetch_set(plan, &fetch);
+    for (size_t i = 0; i < CLO_ARRAY_LEN(fetch.w); i++)
+        plan->needed.w[i] |= fetch.w[i];
 }
 
 /* ---- encoding ------------------------------------------------------------------------------- */
@@ -183,7 +236,7 @@ put_plan(clo_buf *b, const clo_plan *plan)
     const clo_table *t = plan->table;
     const clo_tool *tool = clo_tool_find(clo_plan_tool(plan));
     int next = plan->n_slots + 1;
-    size_t mark;
+    size_t mark, fields = 0;
     clo_colset set;
 
     clo_buf_fmt(b, plan->access == CLO_BY_COUNT ? "count(%s)" : "%s", clo_plan_tool(plan));
@@ -201,12 +254,18 @@ put_plan(clo_buf *b, const clo_plan *plan)
         mark = b->len;
         clo_plan_fetch_set(plan, &set);
         clo_buf_str(b, " _fields=");
+        fields = b->len;
         if (!clo_fields_text(t, &set, b) && b->error == CLO_E_NONE) {
             b->len = mark;
             b->data[mark] = '\0';
+            fields = 0;
         }
     }
-    put_columns(b, &plan->needed);
+    if (b->error != CLO_E_NONE)
+        return;
+    derive_needed(plan, fields > 0 ? b->data + fields : NULL, b->len - fields, &set);
+    if (memcmp(&set, &plan->needed, sizeof set) != 0)
+        put_columns(b, &plan->needed);
 }
 
 char *
@@ -415,7 +474,8 @@ static bool
 read_plan(clo_plan *plan, const char *text)
 {
     const char *p = text;
-    token t;
+    token t, fields = {NULL, 0};
+    bool columns = false;
 
     if (!next_token(&p, &t) || !read_tool(plan, t))
         return false;
@@ -426,12 +486,16 @@ read_plan(clo_plan *plan, const char *text)
         if (take(&rest, "_order_by="))
             ok = read_order(plan, &rest);
         else if (take(&rest, "columns="))
-            ok = read_columns(plan, &rest);
+            columns = ok = read_columns(plan, &rest);
+        else if (take(&rest, "_fields="))
+            fields = rest;
         else
             ok = read_slot(plan, t);
         if (!ok)
             return false;
     }
+    if (!columns)
+        derive_needed(plan, fields.s, fields.n, &plan->needed);
     clo_plan_derive(plan);
     return true;
 }

@@ -34,6 +34,8 @@ void clo_plan_derive(clo_plan *plan);
 const char *clo_plan_tool(const clo_plan *plan); /* wire name of the tool that is called */
 /* Columns that a scan asks the service for: needed ones, the id, those of conditions and order. */
 void clo_plan_fetch_set(const clo_plan *plan, clo_colset *out);
+/* Adds to the needed columns those that are asked for anyway, so that _fields tells them all. */
+void clo_plan_round_needed(clo_plan *plan);
 /* The value of _fields for a set; appends nothing and returns false when the whole object is wanted
  * (because of _raw, or because every column is). */
 bool clo_fields_text(const clo_table *t, const clo_colset *set, clo_buf *out);

@@ -103,30 +103,31 @@ nothing_else_is_read(void **state)
     static const char *const bad[] = {
         "",
         " ",
-        "close_leads_list",
+        "close_leads_lists",
         "close_leads_list columns=",
         "close_leads_list _fields=id columns=00",
         "close_leads_list _fields=id,name columns=1",
-        "close_leads_list  _fields=id columns=1",
-        "close_leads_list _fields=id columns=1 ",
-        "close_leads_list _fields=id columns=1 columns=1",
+        "close_leads_list  _fields=id",
+        "close_leads_list _fields=id ",
+        "close_leads_list _fields=id columns=3 columns=3",
+        "close_leads_list _fields=id columns=1",
         "close_leads_list _fields=id columns=g",
         "close_contacts_list columns=1",
-        "close_leads_list query=$2 _fields=id columns=1",
-        "close_leads_list query=$01 _fields=id columns=1",
-        "close_leads_list query=$1@0 _fields=id columns=1",
-        "close_leads_list query=$1@1 _fields=id columns=1",
-        "close_leads_list query=$1@99999999999 _fields=id columns=1",
-        "close_leads_list query=any($1 _fields=id columns=1",
-        "close_leads_list query<$1 _fields=id columns=1",
+        "close_leads_list query=$2 _fields=id",
+        "close_leads_list query=$01 _fields=id",
+        "close_leads_list query=$1@0 _fields=id",
+        "close_leads_list query=$1@1 _fields=id",
+        "close_leads_list query=$1@99999999999 _fields=id",
+        "close_leads_list query=any($1 _fields=id",
+        "close_leads_list query<$1 _fields=id",
         "close_leads_list name=$1 _fields=id,name columns=1",
-        "close_leads_list _limit=$2 _fields=id columns=1",
-        "close_leads_list _order_by=name _fields=id columns=1",
-        "count(close_leads_list _fields=id columns=1",
-        "count(close_lead_get) _fields=id columns=1",
-        "close_lead_get contact_id=$1 _fields=id columns=1",
+        "close_leads_list _limit=$2 _fields=id",
+        "close_leads_list _order_by=name _fields=id",
+        "count(close_leads_list _fields=id",
+        "count(close_lead_get) _fields=id",
+        "close_lead_get contact_id=$1 _fields=id",
         "close_leads_list query=$1 query=$2 query=$3 query=$4 query=$5 query=$6 query=$7 query=$8 "
-        "query=$9 _fields=id columns=1",
+        "query=$9 _fields=id",
     };
     char *huge = clo_malloc(200000);
 
@@ -169,6 +170,40 @@ encode_and_decode(void *arg)
     return ok;
 }
 
+/* People see EXPLAIN: the columns are in _fields already, or are all there are. */
+static void
+columns_are_said_once(void **state)
+{
+    const clo_table *t = clo_table_find("close_leads");
+    clo_question q = {.table = t};
+    clo_colset all = {{0}};
+
+    (void)state;
+    for (int i = 0; (size_t)i < t->n_columns; i++)
+        if (!(t->columns[i].flags & CLO_C_HIDDEN))
+            clo_colset_add(&all, i);
+    for (int columns = 0; columns < 3; columns++) {
+        static const char *const lines[] = {"close_leads_list _fields=id",
+                                            "close_leads_list _fields=id,name", "close_leads_list"};
+        clo_plan plan, again;
+        clo_err err;
+        char *text;
+
+        memset(&q.needed, 0, sizeof q.needed);
+        if (columns == 1)
+            clo_colset_add(&q.needed, clo_table_column(t, "name"));
+        if (columns == 2)
+            q.needed = all;
+        assert_int_equal(clo_plan_make(NULL, &q, &plan, &err), CLO_OK);
+        text = clo_plan_encode(&plan, &err);
+        assert_string_equal(text, lines[columns]);
+        assert_int_equal(clo_plan_decode(t, text, &again, &err), CLO_OK);
+        assert_memory_equal(&again.needed, &plan.needed, sizeof plan.needed);
+        assert_true(clo_colset_has(&again.needed, 0));
+        clo_free(text);
+    }
+}
+
 static void
 without_memory(void **state)
 {
@@ -191,6 +226,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(there_and_back),
         cmocka_unit_test(nothing_else_is_read),
+        cmocka_unit_test(columns_are_said_once),
         cmocka_unit_test(without_memory),
     };
 
