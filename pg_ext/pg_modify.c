@@ -40,12 +40,7 @@ clo_pg_modify_targets(CLO_PG_UPDATE_TARGETS_ARGS)
     clo_pg_table *t = clo_pg_table_open(RelationGetRelid(target_relation));
     Form_pg_attribute att;
     Var *var;
-#if PG_VERSION_NUM >= 140000
-    Query *query = root->parse;
-#else
-    Query *query = parsetree;
-    Index rtindex = (Index)query->resultRelation;
-#endif
+    clo_pg_targets_vars;
 
     if (t->key == 0)
         ereport(ERROR,
@@ -53,26 +48,11 @@ clo_pg_modify_targets(CLO_PG_UPDATE_TARGETS_ARGS)
                  errmsg("foreign table \"%s\" has no id column by which a row could be changed",
                         RelationGetRelationName(target_relation))));
     att = TupleDescAttr(RelationGetDescr(target_relation), t->key - 1);
-    var = makeVar((int)rtindex, t->key, att->atttypid, att->atttypmod, att->attcollation, 0);
-#if PG_VERSION_NUM >= 140000
-    add_row_identity_var(root, var, rtindex, ID_JUNK);
-#else
-    query->targetList =
-        lappend(query->targetList, makeTargetEntry((Expr *)var, list_length(query->targetList) + 1,
-                                                   pstrdup(ID_JUNK), true));
-#endif
-    if (query->commandType != CMD_DELETE || query->returningList == NIL)
-        return;
-#if PG_VERSION_NUM >= 140000
-    /* As the planner makes it itself for tables with row triggers: one name, one definition. */
-    var = makeVar((int)rtindex, InvalidAttrNumber, RECORDOID, -1, InvalidOid, 0);
-    add_row_identity_var(root, var, rtindex, ROW_JUNK);
-#else
-    var = makeWholeRowVar(target_rte, (int)rtindex, 0, false);
-    query->targetList =
-        lappend(query->targetList, makeTargetEntry((Expr *)var, list_length(query->targetList) + 1,
-                                                   pstrdup(ROW_JUNK), true));
-#endif
+    var =
+        makeVar((clo_pg_varno)rtindex, t->key, att->atttypid, att->atttypmod, att->attcollation, 0);
+    clo_pg_add_junk(var, ID_JUNK);
+    if (query->commandType == CMD_DELETE && query->returningList != NIL)
+        clo_pg_add_junk(clo_pg_whole_row(), ROW_JUNK);
 }
 
 /* fdw_private: the attributes that an UPDATE sets. */

@@ -45,8 +45,8 @@ clo_pg_column_of(const clo_pg_table *t, RelOptInfo *rel, Node *node)
 {
     Var *var = (Var *)strip_relabel(node);
 
-    if (var == NULL || !IsA(var, Var) || var->varno != (int)rel->relid || var->varlevelsup != 0 ||
-        var->varattno <= 0 || var->varattno > t->n_atts)
+    if (var == NULL || !IsA(var, Var) || var->varno != (clo_pg_varno)rel->relid ||
+        var->varlevelsup != 0 || var->varattno <= 0 || var->varattno > t->n_atts)
         return -1;
     return t->column[var->varattno - 1];
 }
