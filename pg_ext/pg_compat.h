@@ -27,13 +27,12 @@
 #endif
 
 /* 14: batch inserts, row identity columns that are added through the planner, a header for wait
- * events, signed range table indexes in variables, and partitions that know the relation which the
- * statement names (before, they carry its index). Targets_vars declares what the planner gives in
- * each version: the query and the index of its target. */
+ * events, and partitions that know the relation which the statement names (before, they carry its
+ * index). Targets_vars declares what the planner gives in each version: the query and the index of
+ * its target. */
 #if PG_VERSION_NUM >= 140000
 #include "optimizer/appendinfo.h"
 #include "utils/wait_event.h"
-typedef int clo_pg_varno;
 #define clo_pg_named(rri) ((rri)->ri_RangeTableIndex > 0 ? (rri) : (rri)->ri_RootResultRelInfo)
 #define CLO_PG_HAS_BATCH 1
 #define CLO_PG_UPDATE_TARGETS_ARGS                                                                 \
@@ -46,7 +45,6 @@ typedef int clo_pg_varno;
 #define clo_pg_subplan(mtstate, index) ((void)(index), outerPlanState(mtstate)->plan)
 #else
 #include "nodes/makefuncs.h"
-typedef Index clo_pg_varno;
 #define clo_pg_named(rri) (rri)
 #define CLO_PG_HAS_BATCH 0
 #define CLO_PG_UPDATE_TARGETS_ARGS Query *query, RangeTblEntry *target_rte, Relation target_relation
@@ -62,18 +60,26 @@ clo_pg_append_junk(Query *query, Var *var, const char *name)
 #define clo_pg_add_junk(var, name) clo_pg_append_junk(query, var, name)
 #define clo_pg_whole_row() makeWholeRowVar(target_rte, rtindex, 0, false)
 #define clo_pg_subplan(mtstate, index) ((mtstate)->mt_plans[index]->plan)
-#define list_make5_int(a, b, c, d, e) lappend_int(list_make4_int(a, b, c, d), e)
 #endif
 
-/* 15: the random state of samplers is passed by address; a prefix can be reserved; int64 has its
- * own strtol. */
+/* Macros, and so asked for by name. */
+#ifndef list_make5_int
+#define list_make5_int(a, b, c, d, e) lappend_int(list_make4_int(a, b, c, d), e)
+#endif
+#ifndef strtoi64
+#define strtoi64(text, end, base) ((int64)strtoll(text, end, base))
+#endif
+
+/* 15: the random state of samplers is passed by address; a prefix can be reserved; variables carry
+ * signed range table indexes. */
 #if PG_VERSION_NUM >= 150000
+typedef int clo_pg_varno;
 #define clo_pg_sample_fract(rs) sampler_random_fract(&(rs)->randstate)
 #define clo_pg_reserve_prefix(name) MarkGUCPrefixReserved(name)
 #else
 #define clo_pg_sample_fract(rs) sampler_random_fract((rs)->randstate)
 #define clo_pg_reserve_prefix(name) EmitWarningsOnPlaceholders(name)
-#define strtoi64(text, end, base) ((int64)strtoll(text, end, base))
+typedef Index clo_pg_varno;
 #endif
 
 /* 16: the user whose rights count travels in the plan, and so do sets without outer joins. */
