@@ -495,6 +495,7 @@ allowance(clo_lookup *lk)
         return 1;
     if (all > 0 && (keys < all / 4 || keys <= lk->planned))
         return lk->gate.asked;
+    paid--; /* the read that the present key may need */
     /* Keys that will be asked for next count as well; more of them in a long loop that has followed another
      * cursor so far. */
     paid += 2 * (keys >= LONG_LOOP && lk->n_ahead > 0 ? lk->credit : lk->n_ahead);

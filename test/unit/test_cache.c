@@ -134,6 +134,49 @@ readers_outlive_entries(void **state)
     clo_json_free(j);
 }
 
+/* Texts and documents under one key replace each other, and are told apart. */
+static void
+texts(void **state)
+{
+    clo_cache *c = fresh();
+    const char *text;
+    size_t n = 0;
+    (void)state;
+    clo_cache_put_text(c, "a", 1, "[1,2]", 5, 10000, 0);
+    text = clo_cache_text(c, "a", 1, 0, 1, &n);
+    assert_non_null(text);
+    assert_int_equal(n, 5);
+    assert_memory_equal(text, "[1,2]", 5);
+    assert_int_equal(got(c, "a", 0, 1), -1);
+    assert_null(clo_cache_text(c, "a", 1, 2, 1, &n)); /* too old */
+    put(c, "a", 8, 10, 10000, 0);
+    assert_int_equal(got(c, "a", 0, 1), 8);
+    assert_null(clo_cache_text(c, "a", 1, 0, 1, &n));
+    clo_cache_put_text(c, "b", 1, "0123456789", 10, 9, 0); /* larger than the cache */
+    assert_null(clo_cache_text(c, "b", 1, 0, 1, &n));
+    for (int i = 0; i < 100; i++) {
+        char key[16];
+        snprintf(key, sizeof(key), "t%d", i);
+        clo_cache_put_text(c, key, strlen(key), "0123456789", 10, 1000, 0);
+    }
+    assert_null(clo_cache_text(c, "t0", 2, 0, 1, &n)); /* pushed out */
+    assert_non_null(clo_cache_text(c, "t99", 3, 0, 1, &n));
+    clo_cache_free(c);
+}
+
+static void
+generations(void **state)
+{
+    clo_cache *c = fresh();
+    unsigned before = clo_cache_generation(c);
+    (void)state;
+    put(c, "a", 1, 10, 10000, 0);
+    assert_int_equal(clo_cache_generation(c), before);
+    clo_cache_clear(c);
+    assert_int_not_equal(clo_cache_generation(c), before);
+    clo_cache_free(c);
+}
+
 static bool
 try_cache(void *arg)
 {
@@ -171,6 +214,8 @@ main(void)
         cmocka_unit_test(bounds),
         cmocka_unit_test(many),
         cmocka_unit_test(readers_outlive_entries),
+        cmocka_unit_test(texts),
+        cmocka_unit_test(generations),
         cmocka_unit_test(out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, no_blocks_left);

@@ -1,0 +1,285 @@
+/*
+ * test_lookup.c - nested loops: keys asked for one by one, as both hosts do it, with the old cursor open
+ * until the next one is.
+ *
+ * Every loop must bring what single reads would, for any size of table and any way in which the service
+ * gets in the way of reading the whole table; and the calls may not exceed twice the best plan.
+ */
+#include "base_test.h"
+#include "fake_list.h"
+#include "scan.h"
+
+typedef struct loop {
+    fk *f;
+    clo_client *client;
+    const clo_table *table;
+    const char *column;
+    clo_cursor *open;
+    clo_err err;
+} loop;
+
+static void
+set(loop *l, const char *name, const char *value)
+{
+    if (clo_client_set(l->client, name, value, CLO_FROM_SESSION, &l->err) != CLO_OK)
+        fail_msg("%s: %s", name, l->err.msg);
+}
+
+static loop *
+begin(int rows, const char *table, const char *column)
+{
+    loop *l = calloc(1, sizeof *l);
+    char url[64];
+
+    l->f = fk_start(rows, 60);
+    l->client = clo_client_new(&l->err);
+    assert_non_null(l->client);
+    l->table = clo_table_find(table);
+    l->column = column;
+    snprintf(url, sizeof url, "http://127.0.0.1:%d", l->f->port);
+    set(l, "env_url", url);
+    set(l, "client_id", "skc_unit");
+    set(l, "client_secret", "unit-secret");
+    set(l, "identifier", "user_unit");
+    return l;
+}
+
+/* The statement ends. */
+static void
+stop(loop *l)
+{
+    clo_cursor_free(l->open);
+    l->open = NULL;
+    assert_null(l->client->lookups);
+    assert_null(l->client->cursors);
+}
+
+static void
+end(loop *l)
+{
+    stop(l);
+    clo_client_unref(l->client);
+    fk_stop(l->f);
+    free(l);
+}
+
+/* Rows of one key; -1: an error. Every row is the one, or of the one, that was asked for. */
+static int
+look(loop *l, const char *key)
+{
+    clo_value v = clo_text(key, strlen(key));
+    clo_bind bind = {&v, 1};
+    clo_qual qual = {clo_table_column(l->table, l->column), CLO_OP_EQ, true};
+    clo_question q = {.table = l->table, .quals = &qual, .n_quals = 1, .complete = true};
+    clo_cursor *cur;
+    clo_plan plan;
+    clo_status st;
+    int n = 0;
+
+    clo_colset_add(&q.needed, qual.column);
+    assert_int_equal(clo_plan_make(l->client, &q, &plan, &l->err), CLO_OK);
+    cur = clo_cursor_open(l->client, &plan, &bind, -1, 0, &l->err);
+    assert_non_null(cur);
+    clo_cursor_free(l->open);
+    l->open = cur;
+    while ((st = clo_cursor_step(cur, 1000, &l->err)) == CLO_ROW || st == CLO_AGAIN) {
+        const clo_value *got = &clo_cursor_row(cur)[qual.column];
+
+        if (st == CLO_AGAIN)
+            continue;
+        assert_int_equal(got->len, strlen(key));
+        assert_memory_equal(got->text, key, got->len);
+        n++;
+    }
+    return st == CLO_DONE ? n : -1;
+}
+
+/* The i-th of many ids, in an order that is not the table's. */
+static int
+look_id(loop *l, int i)
+{
+    char key[32];
+
+    snprintf(key, sizeof key, "row_%05d", i);
+    return look(l, key);
+}
+
+static int
+calls_of(const loop *l, const char *tool)
+{
+    int n = 0;
+
+    for (int i = 0; i < l->f->n_calls; i++)
+        n += strncmp(l->f->calls[i], tool, strlen(tool)) == 0;
+    return n;
+}
+
+/* ---- by id ---------------------------------------------------------------------------------- */
+
+static void
+never_more_than_twice_the_best(void **state)
+{
+    static const int sizes[] = {1, 150, 200, 201, 1000, 3000};
+    static const int keys[] = {1, 2, 3, 5, 12, 60, 400};
+
+    (void)state;
+    for (size_t s = 0; s < CLO_ARRAY_LEN(sizes); s++)
+        for (size_t k = 0; k < CLO_ARRAY_LEN(keys); k++) {
+            int pages = sizes[s] <= 200 ? 1 : 1 + (sizes[s] - 200 + 198) / 199;
+            int n = keys[k] < sizes[s] ? keys[k] : sizes[s], best = n < pages ? n : pages;
+            loop *l = begin(sizes[s], "close_leads", "id");
+
+            for (int i = 0; i < n; i++)
+                assert_int_equal(look_id(l, (int)((long)i * 389 % sizes[s])), 1);
+            if (l->f->n_calls > 2 * best)
+                fail_msg("%d keys of %d rows: %d calls, best %d", n, sizes[s], l->f->n_calls, best);
+            end(l);
+        }
+}
+
+static void
+one_key_is_one_call(void **state)
+{
+    loop *l = begin(500, "close_leads", "id");
+
+    (void)state;
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(look_id(l, 77), 1);
+    assert_int_equal(l->f->n_calls, 1);
+    end(l);
+}
+
+/* Not in the whole table: asked for once, and then known. Nothing of it survives the statement. */
+static void
+missing_ids(void **state)
+{
+    loop *l = begin(150, "close_leads", "id");
+
+    (void)state;
+    for (int i = 0; i < 40; i++)
+        assert_int_equal(look_id(l, i % 4 == 3 ? 9000 + i % 8 : i), i % 4 != 3);
+    assert_int_equal(calls_of(l, "close_leads_list"), 1);
+    assert_int_equal(calls_of(l, "close_lead_get"), 1 + 2);
+    stop(l);
+    assert_int_equal(look_id(l, 9003), 0);
+    assert_int_equal(calls_of(l, "close_lead_get"), 4);
+    end(l);
+}
+
+static void
+without_lookahead(void **state)
+{
+    loop *l = begin(150, "close_leads", "id");
+
+    (void)state;
+    set(l, "lookahead", "off");
+    for (int i = 0; i < 40; i++)
+        assert_int_equal(look_id(l, i), 1);
+    assert_int_equal(calls_of(l, "close_lead_get"), 40);
+    assert_int_equal(l->f->n_calls, 40);
+    end(l);
+}
+
+/* Whatever keeps the table from being read, the keys are still found one by one. */
+static void
+the_table_cannot_be_read(void **state)
+{
+    (void)state;
+    for (int way = 0; way < 4; way++) {
+        loop *l = begin(900, "close_leads", "id");
+
+        if (way == 0)
+            set(l, "lookup_bytes", "5000");
+        if (way == 1)
+            set(l, "lookup_bytes", "0");
+        if (way == 2)
+            l->f->repeat_page = true;
+        if (way == 3) {
+            l->f->fail_at = 2;
+            l->f->fail_words = "{\\\"error\\\":\\\"no\\\"}";
+        }
+        for (int i = 0; i < 60; i++)
+            assert_int_equal(look_id(l, i), 1);
+        assert_true(l->f->n_calls <= 60 + 20);
+        end(l);
+    }
+}
+
+/* A write forgets everything: what is looked up afterwards is read afterwards. */
+static void
+after_a_write(void **state)
+{
+    loop *l = begin(150, "close_leads", "id");
+    int before;
+
+    (void)state;
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(look_id(l, i), 1);
+    before = l->f->n_calls;
+    assert_int_equal(look_id(l, 50), 1);
+    assert_int_equal(l->f->n_calls, before);
+    clo_cache_clear(l->client->cache); /* what a write does */
+    assert_int_equal(look_id(l, 51), 1);
+    assert_int_equal(l->f->n_calls, before + 1);
+    end(l);
+}
+
+static void
+one_call_in_flight(void **state)
+{
+    loop *l = begin(1500, "close_leads", "id");
+
+    (void)state;
+    set(l, "concurrency", "1");
+    for (int i = 0; i < 300; i++)
+        assert_int_equal(look_id(l, i), 1);
+    assert_true(l->f->n_calls <= 16);
+    end(l);
+}
+
+/* ---- by another column ---------------------------------------------------------------------- */
+
+static void
+lists_by_key(void **state)
+{
+    loop *l = begin(300, "close_contacts", "lead_id");
+
+    (void)state;
+    for (int i = 0; i < 40; i++) {
+        char key[32];
+
+        snprintf(key, sizeof key, "group_%d", i % 12); /* ten of them exist */
+        assert_int_equal(look(l, key), i % 12 < 10 ? 30 : 0);
+    }
+    assert_true(l->f->n_calls <= 12 + 4);
+    end(l);
+}
+
+static void
+a_cursor_dropped_while_the_table_is_read(void **state)
+{
+    loop *l = begin(2000, "close_leads", "id");
+
+    (void)state;
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(look_id(l, i), 1);
+    end(l); /* pages are under way */
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(never_more_than_twice_the_best),
+        cmocka_unit_test(one_key_is_one_call),
+        cmocka_unit_test(missing_ids),
+        cmocka_unit_test(without_lookahead),
+        cmocka_unit_test(the_table_cannot_be_read),
+        cmocka_unit_test(after_a_write),
+        cmocka_unit_test(one_call_in_flight),
+        cmocka_unit_test(lists_by_key),
+        cmocka_unit_test(a_cursor_dropped_while_the_table_is_read),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, no_blocks_left);
+}
