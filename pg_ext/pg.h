@@ -24,7 +24,7 @@
 
 #pragma GCC visibility push(hidden)
 
-#define CLO_PG_SLICE_MS 250 /* longest wait between two looks at interrupts */
+#define CLO_PG_SLICE_MS 40 /* longest wait between two looks at interrupts: a cancel takes no longer */
 
 /* ---- pg_host.c: ownership, waiting, errors --------------------------------------------------- */
 
@@ -35,7 +35,8 @@ typedef enum clo_pg_kind {
     CLO_PG_CURSOR,
     CLO_PG_FIELDS,
     CLO_PG_TABLE,
-    CLO_PG_TEXT /* what the core returns for clo_free */
+    CLO_PG_TEXT, /* what the core returns for clo_free */
+    CLO_PG_FATE
 } clo_pg_kind;
 
 typedef struct clo_pg_owner clo_pg_owner;
@@ -56,6 +57,7 @@ clo_status clo_pg_step(clo_pg_owner *owner, clo_err *err);
 /* One bounded wait for any of several calls, with a wait event shown; then serves interrupts. */
 void clo_pg_interrupts(clo_call *const *in_flight, int n);
 clo_status clo_pg_wait_call(clo_call *call, int wait_ms, clo_err *err);
+uint32 clo_pg_wait_name(void); /* for pgstat_report_wait_start */
 
 /* Raises the error with the SQLSTATE of its class. `done` (may be NULL) is added to DETAIL: what
  * had been done before it. */
@@ -100,6 +102,9 @@ clo_client *clo_pg_client(Oid user, Oid server);
 clo_client *clo_pg_client_peek(Oid user, Oid server);
 /* The client that plain functions use: server close.server, current user, USAGE checked. */
 clo_client *clo_pg_function_client(void);
+const char *clo_pg_server_name(void); /* close.server */
+/* The client of `user` for the server of that name, USAGE checked. */
+clo_client *clo_pg_server_client(const char *name, Oid user);
 void clo_pg_conn_init(void); /* from _PG_init: settings only */
 
 /* ---- pg_option.c: options of server, mapping, table, column ---------------------------------- */
@@ -286,6 +291,34 @@ int clo_pg_insert_batch_size(ResultRelInfo *rri);
 TupleTableSlot **clo_pg_insert_batch(EState *estate, ResultRelInfo *rri, TupleTableSlot **slots,
                                      TupleTableSlot **plan_slots, int *n_slots);
 #endif
+
+/* ---- pg_func.c ------------------------------------------------------------------------------- */
+
+Oid clo_pg_argument_type(const clo_param *p); /* SQL type of a tool's argument */
+
+/* ---- pg_outbox.c, pg_drain.c: the outbox ----------------------------------------------------- */
+
+/* Work on close_outbox with the rights of its owner, and nothing of the session's search path. */
+typedef struct clo_pg_box {
+    Oid relation, owner;
+    const char *table; /* qualified and quoted; palloc'ed */
+    Oid user;          /* the caller; an error restores him too */
+    int security, nest;
+} clo_pg_box;
+/* Finds the table beside `function`, in the same schema. Throws when it is not there. */
+void clo_pg_box_find(clo_pg_box *box, Oid function);
+void clo_pg_box_enter(clo_pg_box *box);
+void clo_pg_box_leave(clo_pg_box *box);
+/* A statement about the table: each @ of `pattern` is its name. Palloc'ed. */
+char *clo_pg_box_sql(const clo_pg_box *box, const char *pattern);
+/* Condition: the role of the row is one that `user` is a member of, or `all`. */
+#define CLO_PG_BOX_MEMBER(all, user)                                                               \
+    "(" all " OR EXISTS (SELECT FROM pg_roles r WHERE r.rolname = enqueued_by "                    \
+    "AND pg_has_role(" user ", r.oid, 'MEMBER')))"
+#define CLO_PG_US_1970_TO_2000                                                                     \
+    ((int64)(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
+/* Whether `user` may call the tool at once: EXECUTE on its function or on close_execute. */
+bool clo_pg_may_call(Oid schema, const char *tool, Oid user);
 
 /* ---- pg_import.c ----------------------------------------------------------------------------- */
 

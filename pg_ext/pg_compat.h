@@ -10,7 +10,9 @@
 #include "postgres.h"
 
 #include "access/sysattr.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_foreign_server.h"
+#include "catalog/pg_proc.h"
 #include "executor/executor.h"
 #include "foreign/foreign.h"
 #include "nodes/execnodes.h"
@@ -88,6 +90,10 @@ typedef Index clo_pg_varno;
 #include "parser/parse_relation.h"
 #define clo_pg_server_aclcheck(server, user)                                                       \
     object_aclcheck(ForeignServerRelationId, server, user, ACL_USAGE)
+#define clo_pg_function_aclcheck(function, user)                                                   \
+    object_aclcheck(ProcedureRelationId, function, user, ACL_EXECUTE)
+#define clo_pg_table_ownercheck(relation, user)                                                    \
+    object_ownercheck(RelationRelationId, relation, user)
 #define clo_pg_scan_relids(fsplan) ((fsplan)->fs_base_relids)
 #define clo_pg_scan_user(fsplan, rte) ((fsplan)->checkAsUser)
 #define clo_pg_modify_user(rri, rte, estate) ExecGetResultRelCheckAsUser(rri, estate)
@@ -102,6 +108,8 @@ clo_pg_rte_user(PlannerInfo *root, RangeTblEntry *rte)
 }
 #else
 #define clo_pg_server_aclcheck(server, user) pg_foreign_server_aclcheck(server, user, ACL_USAGE)
+#define clo_pg_function_aclcheck(function, user) pg_proc_aclcheck(function, user, ACL_EXECUTE)
+#define clo_pg_table_ownercheck(relation, user) pg_class_ownercheck(relation, user)
 #define clo_pg_scan_relids(fsplan) ((fsplan)->fs_relids)
 #define clo_pg_scan_user(fsplan, rte) ((rte)->checkAsUser)
 #define clo_pg_modify_user(rri, rte, estate) ((rte)->checkAsUser)

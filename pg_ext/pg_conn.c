@@ -368,11 +368,15 @@ clo_pg_client_peek(Oid user, Oid server)
     return e != NULL && !e->stale ? e->client : NULL;
 }
 
-clo_client *
-clo_pg_function_client(void)
+const char *
+clo_pg_server_name(void)
 {
-    const char *name = server_name != NULL && *server_name != '\0' ? server_name : "close";
-    Oid user = GetUserId();
+    return server_name != NULL && *server_name != '\0' ? server_name : "close";
+}
+
+clo_client *
+clo_pg_server_client(const char *name, Oid user)
+{
     ForeignServer *server = GetForeignServerByName(name, true);
     AclResult acl;
 
@@ -390,4 +394,10 @@ clo_pg_function_client(void)
                         errmsg("foreign server \"%s\" is not one of the wrapper \"close\"", name),
                         errhint("SET close.server to one that is.")));
     return clo_pg_client(user, server->serverid);
+}
+
+clo_client *
+clo_pg_function_client(void)
+{
+    return clo_pg_server_client(clo_pg_server_name(), GetUserId());
 }

@@ -67,8 +67,8 @@ answer(FunctionCallInfo fcinfo, clo_pg_owner *call)
     return result;
 }
 
-static Oid
-argument_type(const clo_param *p)
+Oid
+clo_pg_argument_type(const clo_param *p)
 {
     switch (p->type) {
     case CLO_T_INT:
@@ -100,7 +100,7 @@ call_tool(FunctionCallInfo fcinfo, const char *name)
     for (size_t i = 0; i < n; i++)
         args[i] = PG_ARGISNULL(i)
                       ? clo_null()
-                      : clo_pg_value(PG_GETARG_DATUM(i), argument_type(&tool->params[i]));
+                      : clo_pg_value(PG_GETARG_DATUM(i), clo_pg_argument_type(&tool->params[i]));
     request = clo_pg_own(CurrentMemoryContext, CLO_PG_REQUEST);
     clo_err_clear(&err);
     clo_pg_own_set(request, clo_request_tool(tool, n, args, &err));

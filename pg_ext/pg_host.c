@@ -56,6 +56,9 @@ free_object(clo_pg_kind kind, void *object)
     case CLO_PG_TEXT:
         clo_free(object);
         break;
+    case CLO_PG_FATE:
+        clo_fate_free(object);
+        break;
     }
 }
 
@@ -112,8 +115,8 @@ clo_pg_release(clo_pg_owner *owner)
 /* --- Waiting ---------------------------------------------------------------------------------- */
 
 /* The name of the wait event is allocated once per backend (and in shared memory only once). */
-static uint32
-wait_event(void)
+uint32
+clo_pg_wait_name(void)
 {
     static uint32 event = 0;
 
@@ -168,7 +171,7 @@ clo_pg_step(clo_pg_owner *owner, clo_err *err)
     clo_err_clear(err);
     status = step_once(owner, 0, err); /* most rows are there already: no wait event for them */
     while (status == CLO_AGAIN) {
-        pgstat_report_wait_start(wait_event());
+        pgstat_report_wait_start(clo_pg_wait_name());
         status = step_once(owner, CLO_PG_SLICE_MS, err);
         pgstat_report_wait_end();
         if (status == CLO_AGAIN)
@@ -184,7 +187,7 @@ clo_pg_wait_call(clo_call *call, int wait_ms, clo_err *err)
 
     clo_err_clear(err);
     if (wait_ms > 0)
-        pgstat_report_wait_start(wait_event());
+        pgstat_report_wait_start(clo_pg_wait_name());
     status = clo_call_step(call, Min(wait_ms, CLO_PG_SLICE_MS), err);
     if (wait_ms > 0)
         pgstat_report_wait_end();
