@@ -72,15 +72,21 @@ clo_pg_append_junk(Query *query, Var *var, const char *name)
 #define strtoi64(text, end, base) ((int64)strtoll(text, end, base))
 #endif
 
-/* 15: the random state of samplers is passed by address; a prefix can be reserved; variables carry
- * signed range table indexes. */
+/* 15: the random state of samplers is passed by address; variables carry signed range table
+ * indexes; a prefix can be reserved. Before, a session may set any name below the prefix, without
+ * effect; a name that would be misunderstood is therefore taken by a variable that nobody can
+ * change. */
 #if PG_VERSION_NUM >= 150000
 typedef int clo_pg_varno;
 #define clo_pg_sample_fract(rs) sampler_random_fract(&(rs)->randstate)
 #define clo_pg_reserve_prefix(name) MarkGUCPrefixReserved(name)
+#define clo_pg_refuse_setting(name, doc, value) ((void)(name))
 #else
 #define clo_pg_sample_fract(rs) sampler_random_fract((rs)->randstate)
 #define clo_pg_reserve_prefix(name) EmitWarningsOnPlaceholders(name)
+#define clo_pg_refuse_setting(name, doc, value)                                                    \
+    DefineCustomStringVariable(name, doc, NULL, value, NULL, PGC_INTERNAL, GUC_NO_SHOW_ALL, NULL,  \
+                               NULL, NULL)
 typedef Index clo_pg_varno;
 #endif
 

@@ -109,11 +109,14 @@ clo_pg_conn_init(void)
     StaticAssertStmt(lengthof(check_hooks) == MAX_SETTINGS, "one hook per setting");
     for (size_t i = 0; i < clo_option_count() && i < MAX_SETTINGS; i++) {
         const clo_option *o = clo_option_at(i);
+        const char *name = psprintf("close.%s", o->name);
 
         if (o->flags & CLO_O_GUC)
-            DefineCustomStringVariable(psprintf("close.%s", o->name), o->doc,
-                                       "Empty: as the foreign server says.", &setting_value[i], "",
-                                       PGC_USERSET, 0, check_hooks[i], assign_setting, NULL);
+            DefineCustomStringVariable(name, o->doc, "Empty: as the foreign server says.",
+                                       &setting_value[i], "", PGC_USERSET, 0, check_hooks[i],
+                                       assign_setting, NULL);
+        else
+            clo_pg_refuse_setting(name, o->doc, &setting_value[i]);
     }
     clo_pg_reserve_prefix("close");
 }
