@@ -45,7 +45,8 @@ SELECT is((SELECT count(*) FROM close_notes WHERE lead_id = :'lead' AND note LIK
 SELECT throws_ok(format($$INSERT INTO close_notes (lead_id, note, date_created)
     SELECT %L, 'half', CASE WHEN n = 9 THEN now() END FROM generate_series(1, 10) n$$, :'lead'), '22023', NULL, 'a row that can not be sent');
 \set calls `$CTL calls`
-SELECT is(:calls, 0, 'stops its batch before it starts');
+-- Servers before 14 hand over row by row.
+SELECT is(:calls, CASE WHEN current_setting('server_version_num')::int < 140000 THEN 8 ELSE 0 END, 'stops its batch before it starts');
 \! $CTL fault '{"tool": "close_note_create", "skip": 3, "kind": "status", "status": 400, "shape": "close-error", "message": "no more notes"}'
 SELECT throws_ok(format($$INSERT INTO close_notes (lead_id, note) SELECT %L, 'part ' || n FROM generate_series(1, 20) n$$, :'lead'), '22023', NULL, 'one row of a batch is refused');
 DO $$
