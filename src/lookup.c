@@ -531,13 +531,30 @@ too_large(const clo_lookup *lk)
            (double)lk->bytes / (double)lk->rows_seen * (double)total > (double)max;
 }
 
+/* Takes in the rows that have arrived, and asks for the pages that are allowed. */
+static void
+read_on(clo_lookup *lk)
+{
+    clo_status st;
+    clo_err err;
+
+    do {
+        st = clo_cursor_step(lk->walk, 0, &err);
+        if (st == CLO_ROW && !keep_row(lk, clo_cursor_raw(lk->walk)))
+            st = CLO_ERROR;
+    } while (st == CLO_ROW);
+    if (st == CLO_ERROR || (st == CLO_AGAIN && too_large(lk)))
+        give_up(lk);
+    if (st == CLO_DONE) {
+        end_walk(lk);
+        lk->complete = true;
+    }
+}
+
 /* Lets the walk go as far as it can without waiting. */
 static void
 turn(clo_lookup *lk)
 {
-    clo_status st = CLO_ROW;
-    clo_err err;
-
     if (lk->busy)
         return;
     if (lk->generation != clo_cache_generation(lk->client->cache))
@@ -548,18 +565,14 @@ turn(clo_lookup *lk)
     lk->gate.allowed = allowance(lk);
     if (lk->walk == NULL && lk->gate.allowed > 0)
         begin_walk(lk);
-    if (lk->walk != NULL) {
-        while (st == CLO_ROW) {
-            st = clo_cursor_step(lk->walk, 0, &err);
-            if (st == CLO_ROW && !keep_row(lk, clo_cursor_raw(lk->walk)))
-                st = CLO_ERROR;
-        }
-        if (st == CLO_ERROR || (st == CLO_AGAIN && too_large(lk)))
-            give_up(lk);
-        if (st == CLO_DONE) {
-            end_walk(lk);
-            lk->complete = true;
-        }
+    while (lk->walk != NULL) {
+        int64_t more;
+
+        read_on(lk);
+        more = lk->walk != NULL ? allowance(lk) : 0; /* the first page tells how many there are */
+        if (more <= lk->gate.allowed)
+            break;
+        lk->gate.allowed = more;
     }
     lk->busy = false;
 }
