@@ -315,8 +315,7 @@ char *clo_pg_box_sql(const clo_pg_box *box, const char *pattern);
 #define CLO_PG_BOX_MEMBER(all, user)                                                               \
     "(" all " OR EXISTS (SELECT FROM pg_roles r WHERE r.rolname = enqueued_by "                    \
     "AND pg_has_role(" user ", r.oid, 'MEMBER')))"
-#define CLO_PG_US_1970_TO_2000                                                                     \
-    ((int64)(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
+#define CLO_PG_US_1970_TO_2000 ((int64)(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
 /* Whether `user` may call the tool at once: EXECUTE on its function or on close_execute. */
 bool clo_pg_may_call(Oid schema, const char *tool, Oid user);
 
