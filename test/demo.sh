@@ -40,7 +40,8 @@ sql "SELECT id, name FROM close_leads WHERE query = 'Acme' LIMIT 3;"
 sql "SELECT status_label, count(*) AS leads FROM close_leads GROUP BY 1 ORDER BY 2 DESC;"
 sql "SELECT l.name, o.value / 100.0 AS amount, o.value_currency AS cur FROM close_opportunities o JOIN close_leads l ON l.id = o.lead_id WHERE o.status_type = 'won' ORDER BY o.value DESC LIMIT 5;"
 sql "CREATE TABLE visits(lead_id TEXT, body TEXT); CREATE TRIGGER visit_note AFTER INSERT ON visits BEGIN SELECT close_note_create(NEW.lead_id, NEW.body); END;"
-sql "INSERT INTO visits SELECT id, 'Visited the plant' FROM close_leads LIMIT 1;"
+# Newer shells start with no trust in what a schema calls.
+sql "PRAGMA trusted_schema = ON; INSERT INTO visits SELECT id, 'Visited the plant' FROM close_leads LIMIT 1;"
 sql "SELECT n.id, n.note FROM close_notes n JOIN visits v ON v.lead_id = n.lead_id WHERE n.note = 'Visited the plant';"
 sql "EXPLAIN QUERY PLAN SELECT id, name FROM close_leads WHERE query = 'Acme' LIMIT 3;"
 
