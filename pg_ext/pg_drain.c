@@ -111,8 +111,8 @@ static const char *const patterns[S_COUNT] = {
         "error_class = $8, error = $9, lease_until = $10, worker = NULL, "
         "attempts = attempts - $11 "
         "WHERE id = $1 AND state = 'sending' AND worker = $12 AND attempts = $13",
-    [S_PRUNE] = "DELETE FROM @ WHERE finished < $1 AND state IN ('done', 'cancelled') "
-                "AND enqueued_by = $2 AND server = $3",
+    [S_PRUNE] = ("DELETE FROM @ WHERE finished < $1 AND state IN ('done', 'cancelled') "
+                 "AND enqueued_by = $2 AND server = $3"),
 };
 
 /* A role and a server with open rows. */

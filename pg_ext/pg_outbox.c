@@ -164,7 +164,7 @@ check_call(Oid schema, const char *tool, Jsonb *params)
 }
 
 /* What close_enqueue has just checked, while its INSERT runs. */
-static struct {
+static struct note {
     text *tool;
     Jsonb *params;
 } checked;
@@ -340,6 +340,7 @@ find_reference(const clo_pg_box *box, const Datum *row)
 static int64
 insert_row(clo_pg_box *box, Datum *values, const char *nulls)
 {
+    const struct note before = checked; /* a trigger on the table may enqueue, too */
     int64 id = 0;
 
     SPI_connect();
@@ -355,8 +356,7 @@ insert_row(clo_pg_box *box, Datum *values, const char *nulls)
     }
     PG_FINALLY();
     {
-        checked.tool = NULL;
-        checked.params = NULL;
+        checked = before;
     }
     PG_END_TRY();
     id = SPI_processed == 1 ? only_id() : find_reference(box, values);

@@ -77,6 +77,51 @@ def test_a_failing_statement_takes_its_rows_with_it(env):
     same(b.values("count(*)"), [(0,)])
 
 
+def test_a_trigger_on_the_outbox_itself(env):
+    """It may enqueue, before and after the check."""
+    b = Box.of(env)
+    b.ok(f"""CREATE FUNCTION echo() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            IF NEW.tool = '{NOTE}' THEN
+                PERFORM public.close_enqueue('close_task_create', pg_catalog.jsonb_build_object('lead_id',
+                    NEW.params ->> 'lead_id', 'text', 'echo'));
+            END IF;
+            RETURN NEW;
+        END $$;
+        CREATE TRIGGER a_first BEFORE INSERT ON close_outbox FOR EACH ROW EXECUTE FUNCTION echo();
+        CREATE TRIGGER z_last AFTER INSERT ON close_outbox FOR EACH ROW EXECUTE FUNCTION echo()""")
+    try:
+        b.enqueue(NOTE, {"lead_id": b.leads[0], "note": "e"})
+        same(b.values("tool, count(*)", "GROUP BY tool ORDER BY count(*)"), [(NOTE, 1), ("close_task_create", 2)])
+    finally:
+        b.ok("DROP TRIGGER a_first ON close_outbox; DROP TRIGGER z_last ON close_outbox; DROP FUNCTION echo()")
+
+
+def test_memory(env):
+    """Rows that were sent, and drains that were cut off, leave nothing in the session."""
+    b = Box.of(env)
+    with env.session() as s:
+        def blocks():
+            return int(s.value("SELECT value FROM close_stats WHERE name = 'memory_blocks'"))
+
+        def work():
+            s.ok(f"SELECT close_enqueue('{NOTE}', jsonb_build_object('lead_id', '{b.leads[0]}', 'note', 'm'))"
+                 " FROM generate_series(1, 20)")
+            s.ok("CALL close_outbox_drain()")
+            b.server.fault({"tool": "close_task_create", "kind": "delay", "ms": 2000})
+            s.ok(f"SELECT close_enqueue('close_task_create', '{{\"lead_id\": \"{b.leads[1]}\", \"text\": \"m\"}}')")
+            s.ok("SET statement_timeout = 200")
+            s.fails("CALL close_outbox_drain()", "57014")
+            s.ok("SET statement_timeout = 0")
+            b.hurry()
+
+        work()
+        before = blocks()
+        for _ in range(3):
+            work()
+        check(blocks() <= before + 20, f"{before} blocks became {blocks()}")
+
+
 def test_order_within_a_key(env):
     b = Box.of(env)
     one, two = b.leads[:2]
