@@ -566,13 +566,17 @@ turn(clo_lookup *lk)
     if (lk->walk == NULL && lk->gate.allowed > 0)
         begin_walk(lk);
     while (lk->walk != NULL) {
-        int64_t more;
+        int64_t asked = lk->gate.asked, more;
 
         read_on(lk);
         more = lk->walk != NULL ? allowance(lk) : 0; /* the first page tells how many there are */
-        if (more <= lk->gate.allowed)
+        /* A list that starts again, in another order, needs its first page twice. */
+        if (lk->walk != NULL && lk->rows_seen == 0 && lk->gate.in_flight == 0)
+            more = lk->gate.asked + 1;
+        if (more > lk->gate.allowed)
+            lk->gate.allowed = more;
+        else if (lk->gate.asked == asked)
             break;
-        lk->gate.allowed = more;
     }
     lk->busy = false;
 }
@@ -611,8 +615,8 @@ clo_lookup_find(clo_lookup *lk, const clo_value *key, clo_json **doc)
         return CLO_FOUND_DOC;
     if (lk->complete || lk->walk == NULL)
         return CLO_FOUND_SEND;
-    if (lk->all_paid || lk->rows_seen == 0 || (!may_read(lk) && lk->gate.in_flight > 0))
-        return CLO_FOUND_LATER;
+    if ((lk->all_paid || lk->rows_seen == 0 || !may_read(lk)) && lk->gate.in_flight > 0)
+        return CLO_FOUND_LATER; /* only ever for something that is under way */
     return CLO_FOUND_SEND;
 }
 
