@@ -27,7 +27,8 @@ def test_dump_and_restore(env):
         rows = env.cluster.sql("SELECT count(*) > 2 FROM acme; SELECT count(*) > 0 FROM statuses", "restored")
         assert rows.split() == ["t", "t"], rows
         s.ok("CREATE ROLE dumper LOGIN; GRANT pg_read_all_data TO dumper" if env.cluster.version[0] >= 14 else
-             "CREATE ROLE dumper LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO dumper")
+             "CREATE ROLE dumper LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO dumper;"
+             " GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO dumper")
         assert standin.CLIENT_SECRET not in dump(env, "-U", "dumper", "-s")
         s.ok("DROP OWNED BY dumper; DROP ROLE dumper")
 
