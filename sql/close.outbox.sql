@@ -41,6 +41,8 @@ CREATE INDEX close_outbox_order ON close_outbox (enqueued_by, server, ordering_k
     WHERE finished IS NULL;
 COMMENT ON TABLE close_outbox IS
     'Calls that were enqueued, what became of them, and who enqueued them.';
+COMMENT ON SEQUENCE close_outbox_id_seq IS
+    'Ids of close_outbox.';
 COMMENT ON COLUMN close_outbox.ordering_key IS
     'Rows of one role with the same key are sent one after another; the lead_id of the parameters by default, empty: in any order.';
 COMMENT ON COLUMN close_outbox.reference IS
