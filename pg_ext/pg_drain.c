@@ -75,31 +75,35 @@ typedef struct job {
 enum { S_WHO, S_LOST, S_DUE, S_OWNED, S_RELEASE, S_RECORD, S_PRUNE, S_COUNT };
 
 /* $1 worker, $2 lease, $3 now, $4 role, $5 server, $6 how many, $7 now less the settling time */
-#define CLAIM_HEAD                                                                                 \
-    "WITH c AS MATERIALIZED (SELECT a.id FROM @ a WHERE a.enqueued_by = $4 "                       \
-    "AND a.server = $5 AND a.finished IS NULL AND "
-#define CLAIM_TAIL                                                                                 \
-    " ORDER BY a.id LIMIT $6 FOR UPDATE SKIP LOCKED) UPDATE @ o SET state = 'sending', "           \
-    "worker = $1, lease_until = $2, "
-#define CLAIM_END                                                                                  \
-    " FROM c WHERE o.id = c.id "                                                                   \
-    "RETURNING o.id, o.tool, o.params::text, o.attempts, o.sent_at"
+#define CLAIM(which, change)                                                                       \
+    "WITH c AS MATERIALIZED (SELECT a.id FROM @ a WHERE a.enqueued_by = $4 AND a.server = $5 "     \
+    "AND a.finished IS NULL AND " which " LIMIT $6 FOR UPDATE SKIP LOCKED) "                       \
+    "UPDATE @ o SET state = 'sending', worker = $1, lease_until = $2, " change                     \
+    " FROM c WHERE o.id = c.id RETURNING o.id, o.tool, o.params::text, o.attempts, o.sent_at"
+/* Without an order, and with the condition of the index of the few rows that are not pending. */
+#define LOST                                                                                       \
+    "a.state = 'sending' AND a.state <> 'pending' "                                                \
+    "AND a.lease_until <= CASE WHEN a.worker IS NULL THEN $3 ELSE $7 END"
+/* No open row of the same key is like that. A subquery with LIMIT stays one that is asked for each
+ * candidate by index; as NOT EXISTS it may become a join that reads the whole outbox for a few rows. */
+#define NONE_OF_KEY(condition)                                                                     \
+    "coalesce((SELECT false FROM @ b WHERE b.enqueued_by = $4 AND b.server = $5 "                  \
+    "AND b.ordering_key = a.ordering_key AND b.finished IS NULL AND " condition " LIMIT 1), true)"
+#define BUSY "b.state <> 'pending' AND b.id <> a.id"
+#define EARLIER "b.id < a.id AND (b.attempts > 0 OR b.next_attempt <= $3)"
+#define DUE                                                                                        \
+    "a.state = 'pending' AND a.next_attempt <= $3 "                                                \
+    "AND (a.ordering_key IS NULL OR a.ordering_key = '' "                                          \
+    "OR (" NONE_OF_KEY(BUSY) " AND " NONE_OF_KEY(EARLIER) ")) ORDER BY a.id"
 
 static const char *const patterns[S_COUNT] = {
-    [S_WHO] = "SELECT enqueued_by, server FROM @ WHERE finished IS NULL "
-              "AND (state = 'pending' AND next_attempt <= $3 "
-              "OR state = 'sending' AND lease_until <= $3) AND " CLO_PG_BOX_MEMBER(
-                  "$1", "$2") " GROUP BY enqueued_by, server ORDER BY random()",
-    [S_LOST] = CLAIM_HEAD "a.state = 'sending' AND a.lease_until <= "
-                          "CASE WHEN a.worker IS NULL THEN $3 ELSE $7 END" CLAIM_TAIL
-                          "attempts = o.attempts" CLAIM_END,
-    [S_DUE] = CLAIM_HEAD
-    "a.state = 'pending' AND a.next_attempt <= $3 "
-    "AND (a.ordering_key IS NULL OR a.ordering_key = '' OR NOT EXISTS ("
-    "SELECT FROM @ b WHERE b.enqueued_by = a.enqueued_by AND b.server = a.server "
-    "AND b.ordering_key = a.ordering_key AND b.finished IS NULL AND b.id <> a.id "
-    "AND (b.state <> 'pending' OR (b.id < a.id AND (b.attempts > 0 "
-    "OR b.next_attempt <= $3)))))" CLAIM_TAIL "attempts = o.attempts + 1, sent_at = $3" CLAIM_END,
+    [S_WHO] =
+        "SELECT enqueued_by, server FROM @ WHERE finished IS NULL "
+        "AND (state = 'pending' AND next_attempt <= $3 "
+        "OR state = 'sending' AND lease_until <= $3) "
+        "AND " CLO_PG_BOX_MEMBER("$1", "$2") " GROUP BY enqueued_by, server ORDER BY random()",
+    [S_LOST] = CLAIM(LOST, "attempts = o.attempts"),
+    [S_DUE] = CLAIM(DUE, "attempts = o.attempts + 1, sent_at = $3"),
     [S_OWNED] = "SELECT 1 FROM @ WHERE object_id = $1 AND id <> $2",
     [S_RELEASE] = "UPDATE @ SET state = 'sending', object_id = NULL, result = NULL, "
                   "finished = NULL, worker = NULL, lease_until = clock_timestamp() "

@@ -35,6 +35,8 @@ CREATE UNIQUE INDEX close_outbox_object ON close_outbox (object_id)
     WHERE object_id IS NOT NULL;
 CREATE INDEX close_outbox_open ON close_outbox (enqueued_by, server, id)
     WHERE finished IS NULL;
+CREATE INDEX close_outbox_busy ON close_outbox (enqueued_by, server, ordering_key)
+    WHERE finished IS NULL AND state <> 'pending';
 CREATE INDEX close_outbox_finished ON close_outbox (finished)
     WHERE finished IS NOT NULL;
 CREATE INDEX close_outbox_order ON close_outbox (enqueued_by, server, ordering_key, id)

@@ -409,7 +409,7 @@ def test_an_answer_that_is_no_jsonb(env):
     row = b.enqueue("close_lead_update", {"lead_id": b.leads[0], "description": "x"})
     b.server.mutate({"op": "update", "table": "leads", "id": b.leads[0], "object": {"name": "nul \u0000 inside"}})
     b.drain()
-    same(b.row(row, "state, attempts"), ("done", 1))
+    same(b.row(row, "state, attempts, result"), ("done", 1, None))
 
 
 def test_cancelled_drains(env):
