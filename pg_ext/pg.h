@@ -24,7 +24,7 @@
 
 #pragma GCC visibility push(hidden)
 
-#define CLO_PG_SLICE_MS 40 /* longest wait between two looks at interrupts: a cancel takes no longer */
+#define CLO_PG_SLICE_MS 40 /* longest wait between looks at interrupts: no cancel takes longer */
 
 /* ---- pg_host.c: ownership, waiting, errors --------------------------------------------------- */
 
