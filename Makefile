@@ -114,8 +114,8 @@ $(GEN_BIN): src/gen.c $(CORE_LIB)
 
 # --- Everything below may install what it needs first (.ci/deps says what) ------------------------
 
-.PHONY: demo check check-sqlite check-pg check-unit check-crash lint drift generate asan ubsan valgrind torture \
-	bench bench-docs fuzz fuzz-bin coverage analyze install installcheck dist clean
+.PHONY: demo check check-sqlite check-pg check-unit check-crash lint drift generate asan valgrind torture \
+	bench bench-docs fuzz fuzz-bin coverage analyze install dist clean
 
 help:
 	@echo 'make demo          build, start the stand-in service, run real queries'
@@ -240,6 +240,11 @@ PREFIX ?= /usr/local
 install: pg standin
 	$(MAKE) -C pg_ext PG_CONFIG=$(PG_CONFIG) BUILD=$(abspath $(BUILD)) DESTDIR=$(DESTDIR) install
 	install -D -m 755 $(SERVER_BIN) $(DESTDIR)$(PREFIX)/bin/close-standin
+
+dist:
+	@mkdir -p $(BUILD)
+	git archive --prefix=close-$(VERSION)/ -o $(BUILD)/close-$(VERSION).tar.gz HEAD
+	@echo $(BUILD)/close-$(VERSION).tar.gz
 
 clean:
 	rm -rf $(BUILD)
