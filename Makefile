@@ -136,8 +136,8 @@ demo:
 CHECK_DEPS = sh .ci/deps build standin pg check
 check:
 	@$(CHECK_DEPS)
-	@$(MAKE) sqlite standin pg $(GEN_BIN)
-	@$(MAKE) DEBUG=1 BUILD=$(BUILD)/debug unit sqlite
+	@$(MAKE) -s sqlite standin pg $(GEN_BIN)
+	@$(MAKE) -s DEBUG=1 BUILD=$(BUILD)/debug unit sqlite pg
 	@$(PYTHON) test/run_all.py --build $(BUILD)
 check-sqlite check-pg: check-%:
 	@$(CHECK_DEPS)
@@ -147,8 +147,9 @@ check-sqlite check-pg: check-%:
 check-crash:
 	@$(CHECK_DEPS)
 	@$(MAKE) sqlite standin pg
-	@$(MAKE) DEBUG=1 BUILD=$(BUILD)/debug sqlite
+	@$(MAKE) -s DEBUG=1 BUILD=$(BUILD)/debug sqlite pg
 	$(PYTHON) test/sqlite/check_outbox.py --build $(BUILD) --rounds 50 no_sequence outbox_crash
+	$(PYTHON) test/pg/run_pg.py --build $(BUILD) --long --only outbox
 check-unit:
 	@$(CHECK_DEPS)
 	@$(MAKE) DEBUG=1 BUILD=$(BUILD)/debug unit
