@@ -222,7 +222,7 @@ $(BUILD)/fuzz/fuzz_%: test/fuzz/fuzz_%.c
 fuzz-bin: core $(FUZZ_BIN)
 fuzz:
 	@sh .ci/deps build fuzz
-	@$(MAKE) CC=clang DEBUG=1 SAN=address,undefined BUILD=$(BUILD)/bench bench-docs fuzz fuzz-bin
+	@$(MAKE) CC=clang DEBUG=1 SAN=address,undefined BUILD=$(BUILD)/fuzz fuzz-bin
 	@$(PYTHON) test/fuzz/run_fuzz.py --build $(BUILD)/fuzz --seconds $(T)
 
 # The benchmark against what users would take instead; BENCH=--quick is a smoke run of a minute.

@@ -316,13 +316,12 @@ clo_outbox_after_call(const clo_client *client, const char *tool, const char *pa
     }
     switch (err->code) {
     case CLO_E_NOTFOUND:
-        if (attempts > 1 && t != NULL && t->kind == CLO_DELETE)
-            out->state = CLO_BOX_DONE;
-        /* fall through */
     case CLO_E_REJECTED:
     case CLO_E_CONFLICT:
         if (attempts > 1 && strcmp(tool, "close_lead_merge") == 0)
             out->state = CLO_BOX_UNCERTAIN;
+        else if (attempts > 1 && err->code == CLO_E_NOTFOUND && t != NULL && t->kind == CLO_DELETE)
+            out->state = CLO_BOX_DONE;
         break;
     case CLO_E_CONFIG:
         if (!unknown_tool(err))
