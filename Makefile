@@ -41,7 +41,7 @@ say = $(if $(V),@:,@echo '  $(1)')
 # pkg-config is asked only when something is compiled: a bare machine installs it first.
 CURL_CFLAGS = $(shell $(PKG_CONFIG) --cflags libcurl)
 JSON_CFLAGS = $(shell $(PKG_CONFIG) --cflags json-c)
-CORE_LIBS = $(shell $(PKG_CONFIG) --libs libcurl json-c)
+CORE_LIBS = $(shell $(PKG_CONFIG) --libs libcurl json-c) -lm
 TEST_LIBS = $(shell $(PKG_CONFIG) --libs cmocka)
 SERVER_LIBS = $(shell $(PKG_CONFIG) --libs libmicrohttpd json-c)
 
