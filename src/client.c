@@ -66,14 +66,6 @@ clo_client_ref(clo_client *client)
     return client;
 }
 
-static void
-free_secret(char *s)
-{
-    if (s)
-        explicit_bzero(s, strlen(s));
-    clo_free(s);
-}
-
 void
 clo_client_unref(clo_client *c)
 {
@@ -81,7 +73,7 @@ clo_client_unref(clo_client *c)
         return;
     CLO_ASSERT(c->refs == 0 && c->token_call == NULL);
     clo_http_free(c->http);
-    free_secret(c->token);
+    clo_wipe_free(c->token);
     clo_secrets_free(&c->secrets);
     clo_config_free(&c->config);
     clo_cache_free(c->cache);
@@ -126,7 +118,7 @@ clo_client_wait(clo_client *c, int wait_ms, int64_t until_ms, clo_err *err)
 void
 clo_client_drop_token(clo_client *c)
 {
-    free_secret(c->token);
+    clo_wipe_free(c->token);
     c->token = NULL;
 }
 
@@ -135,7 +127,7 @@ clo_client_keep_token(clo_client *c, char *token, int64_t until_ms, clo_err *err
 {
     char *old = c->secrets.items[SECRET_TOKEN], *copy = clo_strdup(token);
     if (!copy) {
-        free_secret(token);
+        clo_wipe_free(token);
         return clo_err_nomem(err);
     }
     c->secrets.items[SECRET_TOKEN] = NULL; /* moves on instead of being freed */

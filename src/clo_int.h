@@ -28,6 +28,7 @@ void *clo_realloc(void *p, size_t size); /* p stays valid on failure */
 void *clo_grow(void *p, size_t *cap, size_t need, size_t size); /* array growth by half, checked */
 char *clo_strdup(const char *s);                                /* NULL in, NULL out */
 char *clo_strndup(const char *s, size_t n);
+void clo_wipe_free(char *s); /* a text that may be a secret: zeroed first; NULL is fine */
 
 #ifdef CLO_DEBUG
 /* Counts as one allocation: true when it is the one that has to fail. For allocations made by a

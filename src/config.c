@@ -537,14 +537,6 @@ clo_config_init(clo_config *c)
         resolve(c, (clo_opt)o);
 }
 
-static void
-free_text(char *s)
-{
-    if (s)
-        explicit_bzero(s, strlen(s));
-    clo_free(s);
-}
-
 void
 clo_config_free(clo_config *c)
 {
@@ -552,7 +544,7 @@ clo_config_free(clo_config *c)
 
     for (from = 0; from <= CLO_FROM_LOCK; from++) {
         for (o = 0; o < CLO_OPT__COUNT; o++)
-            free_text(c->layer[from][o]);
+            clo_wipe_free(c->layer[from][o]);
     }
     clo_config_init(c);
 }
@@ -580,7 +572,7 @@ put_layer(clo_config *c, clo_opt o, clo_origin from, char *value)
         if (changed && (options[o].flags & CLO_O_IDENTITY))
             c->identity++;
     }
-    free_text(old);
+    clo_wipe_free(old);
 }
 
 /* PostgreSQL keeps secrets and identities in user mappings and places in servers; nothing may slip

@@ -161,19 +161,11 @@ clo_text_cut(char *dst, size_t cap, const char *src, size_t len)
 
 /* ---- secrets ---- */
 
-static void
-wipe_and_free(char *s)
-{
-    if (s)
-        explicit_bzero(s, strlen(s));
-    clo_free(s);
-}
-
 void
 clo_secrets_set(clo_secrets *s, int slot, char *owned)
 {
     CLO_ASSERT(slot >= 0 && (size_t)slot < CLO_ARRAY_LEN(s->items));
-    wipe_and_free(s->items[slot]);
+    clo_wipe_free(s->items[slot]);
     s->items[slot] = owned;
 }
 
@@ -183,7 +175,7 @@ clo_secrets_free(clo_secrets *s)
     size_t i;
 
     for (i = 0; i < CLO_ARRAY_LEN(s->items); i++) {
-        wipe_and_free(s->items[i]);
+        clo_wipe_free(s->items[i]);
         s->items[i] = NULL;
     }
 }

@@ -191,6 +191,14 @@ clo_strndup(const char *s, size_t n)
     return p;
 }
 
+void
+clo_wipe_free(char *s)
+{
+    if (s)
+        explicit_bzero(s, strlen(s));
+    clo_free(s);
+}
+
 /* ---- arena ---- */
 
 #define FIRST_BLOCK ((size_t)4096)

@@ -340,9 +340,7 @@ write_log(clo_call *call, clo_code code)
 static void
 drop_token(clo_call *call)
 {
-    if (call->token)
-        explicit_bzero(call->token, strlen(call->token));
-    clo_free(call->token);
+    clo_wipe_free(call->token);
     call->token = NULL;
 }
 
