@@ -3,8 +3,8 @@
  * routine table of the foreign data wrapper.
  *
  * Loading defines settings and does nothing else: no thread, no socket, no allocation outside the
- * backend's, so that the library may be preloaded into the postmaster. libcurl is initialised at
- * the first call within a backend. There is no unload function; a library that owns TLS state has
+ * backend's, so that the library may be preloaded into the postmaster, of which it then asks for
+ * some shared memory. libcurl is initialised at the first call within a backend. There is no unload function; a library that owns TLS state has
  * to stay.
  */
 #include "pg.h"
@@ -18,6 +18,7 @@ void _PG_init(void);
 void
 _PG_init(void)
 {
+    clo_pg_shmem_init();
     clo_pg_conn_init();
 }
 

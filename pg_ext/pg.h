@@ -107,6 +107,13 @@ const char *clo_pg_server_name(void); /* close.server */
 clo_client *clo_pg_server_client(const char *name, Oid user);
 void clo_pg_conn_init(void); /* from _PG_init: settings only */
 
+/* ---- pg_shmem.c: shared memory, when the library is preloaded --------------------------------- */
+
+void clo_pg_shmem_init(void); /* from _PG_init */
+/* Zeroed when the server starts, aligned to 64 bytes; NULL: not preloaded. */
+#define CLO_PG_SHMEM_LIMITER_BYTES 16384
+void *clo_pg_shmem_limiter(void);
+
 /* ---- pg_option.c: options of server, mapping, table, column ---------------------------------- */
 
 /* Options that are ours and not the core's. */

@@ -90,6 +90,13 @@ typedef int clo_pg_varno;
 typedef Index clo_pg_varno;
 #endif
 
+/* 15: shared memory is asked for in a hook; before, while libraries are loaded. */
+#if PG_VERSION_NUM >= 150000
+#define CLO_PG_HAS_SHMEM_HOOK 1
+#else
+#define CLO_PG_HAS_SHMEM_HOOK 0
+#endif
+
 /* 16: the user whose rights count travels in the plan, and so do sets without outer joins. */
 #if PG_VERSION_NUM >= 160000
 #include "optimizer/inherit.h"

@@ -55,9 +55,11 @@ def test_secrets_stay_out_of_logs(env):
 
 
 def test_preloaded(env):
-    """In shared_preload_libraries it only defines settings; everything works as without."""
+    """In shared_preload_libraries it has settings and shared memory; everything works as without."""
     with pgcluster.Cluster(env.build, preload="close") as cluster:
         cluster.create_database("pre")
+        areas = cluster.sql("SELECT size FROM pg_shmem_allocations WHERE name = 'close limiter'", "pre")
+        assert areas.split() == ["16384"], areas
         assert cluster.sql("SHOW close.server", "pre").strip() == "close"
         try:
             cluster.sql("SET close.retries = 'many'", "pre")
