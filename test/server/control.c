@@ -114,6 +114,8 @@ config(struct st_app *app, js *in, struct st_reply *r)
     }
     json_object_object_foreach(in, key, v)
     {
+        if (strcmp(key, "latency_ms") != 0) /* no answer depends on it */
+            st_changed(app);
         if (!config_one(app, key, v)) {
             char text[160];
             snprintf(text, sizeof text, "unknown or wrong configuration '%.100s'", key);
@@ -273,6 +275,7 @@ mutate_now(struct st_app *app, js *m)
     if (!ds || !table_of(js_str(m, "table"), &t, &kind))
         return;
     const char *op = js_str(m, "op");
+    st_changed(app);
     if (strcmp(op, "insert") == 0)
         mutate_insert(app, ds, t, kind, m);
     else if (strcmp(op, "delete") == 0)
@@ -337,6 +340,7 @@ stats(struct st_app *app)
     js_addi(o, "max_inflight", app->max_inflight);
     js_addi(o, "connections", (int64_t)app->connections);
     js_addi(o, "open_connections", app->open_connections);
+    js_addi(o, "kept_answers", (int64_t)st_kept_used(app));
     return o;
 }
 
@@ -361,6 +365,7 @@ st_reset(struct st_app *app)
     app->mutations = json_object_new_array();
     memset(app->buckets, 0, sizeof app->buckets);
     st_log_clear(app);
+    app->state = 0;
     app->requests = app->connections = 0;
     app->max_inflight = app->inflight;
 }

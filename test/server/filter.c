@@ -575,11 +575,12 @@ st_select(struct st_call *c, const struct st_resource *r, struct st_answer *a,
     s->r = r;
     bool ok = needs(s, a) && gather(s, a);
     if (ok) {
-        /* A delayed search changes by itself: its results cannot be kept. */
-        bool moving = c->app->cfg.search_delay_ms > 0 && js_str(c->query, "query");
-        *out = moving ? NULL : st_cache_find(c->ds, s->key.s);
+        *out = st_cache_find(c->ds, s->key.s);
+        int64_t outer = c->ds->until;
+        c->ds->until = *out ? (*out)->until : INT64_MAX;
         if (!*out)
             ok = run(s, a, out);
+        st_until(c->ds, outer);
     }
     for (int i = 0; i < s->n; i++)
         free(s->p[i].leads);

@@ -5,6 +5,11 @@
  * A thread per connection is the simplest design in which a delayed, stalled or slow answer holds
  * up only its own connection, which is what tests of concurrent clients measure. The lock is held
  * for the work on data only, never while waiting, compressing or sending.
+ *
+ * Latency is the time from the arrival of a request to its answer, whatever the work in between costs:
+ * a read is carried out at once and its answer is held back until it is due. A write is carried out
+ * when its answer is due (its work is small), so that a client that leaves before has changed
+ * nothing.
  */
 #include "standin.h"
 
@@ -23,6 +28,7 @@ struct st_http {
 /* One request on its way; made before its headers are read. */
 struct exchange {
     char *uri;
+    int64_t arrived;
     struct st_text body;
     bool started, counted;
 };
@@ -34,6 +40,7 @@ uri_seen(void *cls, const char *uri, struct MHD_Connection *conn)
     (void)conn;
     struct exchange *x = st_alloc(sizeof *x);
     x->uri = st_dup(uri);
+    x->arrived = st_now();
     return x;
 }
 
@@ -109,6 +116,7 @@ request_fill(struct st_request *q, struct MHD_Connection *conn, struct exchange 
     q->authorization = header(conn, "Authorization");
     q->content_type = header(conn, "Content-Type");
     q->accept_encoding = header(conn, "Accept-Encoding");
+    q->gzip = q->accept_encoding && strstr(q->accept_encoding, "gzip");
     q->connection_name = header(conn, "connection_name");
     q->identifier = header(conn, "identifier");
     q->method_override = header(conn, "x-http-method-override");
@@ -132,10 +140,15 @@ socket_of(struct MHD_Connection *conn)
 static enum MHD_Result
 answer(struct MHD_Connection *conn, const struct st_request *q, struct st_reply *r)
 {
-    struct st_text packed = {0};
-    bool gzip = q->accept_encoding && strstr(q->accept_encoding, "gzip") && r->body.n > 1024 &&
-                st_gzip(r->body.s, r->body.n, &packed);
-    struct st_text *body = gzip ? &packed : &r->body;
+    struct st_text packed = {0}, *body = &r->body;
+    bool gzip = r->front.packed;
+    if (r->front.text.n) {
+        st_front_end(&r->front, &r->body);
+        body = &r->front.text;
+    } else if (q->gzip && r->body.n > 1024 && st_gzip(r->body.s, r->body.n, &packed)) {
+        gzip = true;
+        body = &packed;
+    }
     struct MHD_Response *resp =
         MHD_create_response_from_buffer(body->n, body->s, MHD_RESPMEM_MUST_FREE);
     if (!resp)
@@ -168,9 +181,31 @@ begin(struct st_app *app, struct st_request *q, struct exchange *x)
     return n;
 }
 
+static void
+book(struct st_app *app, uint64_t n, int status, const struct st_reply *r)
+{
+    size_t front = r->front.packed ? r->front.plain_n : r->front.text.n;
+    pthread_mutex_lock(&app->lock);
+    st_log_end(app, n, status, status ? front + r->body.n : 0);
+    pthread_mutex_unlock(&app->lock);
+}
+
+/* Compresses the front and keeps it for others. */
+static void
+finish(struct st_app *app, const struct st_request *q, struct st_reply *r)
+{
+    if (q->gzip)
+        st_front_pack(&r->front);
+    if (!r->key || !r->front.text.n)
+        return;
+    pthread_mutex_lock(&app->lock);
+    st_kept_add(app, r);
+    pthread_mutex_unlock(&app->lock);
+}
+
 /* True: answer r. False: the connection is to be dropped. */
 static bool
-carry_out(struct st_app *app, struct st_request *q, struct st_reply *r, uint64_t n)
+carry_out(struct st_app *app, struct st_request *q, struct st_reply *r)
 {
     pthread_mutex_lock(&app->lock);
     bool effect = js_true(q->fault, "effect", false) || st_kind_is(q->fault, "reset_after");
@@ -184,9 +219,38 @@ carry_out(struct st_app *app, struct st_request *q, struct st_reply *r, uint64_t
     if (q->fault)
         st_fault_body(q->fault, r);
     bool drop = when == ST_DROP || st_kind_is(q->fault, "reset_after");
-    st_log_end(app, n, drop ? 0 : r->status, drop ? 0 : r->body.n);
     pthread_mutex_unlock(&app->lock);
+    if (!drop)
+        finish(app, q, r);
     return !drop;
+}
+
+/* Carries a request out and waits until its answer is due, in the order that is right for it. */
+static bool
+work_and_wait(struct st_app *app, struct st_request *q, struct st_reply *r, uint64_t n,
+              int64_t arrived, int fd)
+{
+    pthread_mutex_lock(&app->lock);
+    int64_t due = arrived + app->cfg.latency_ms * 1000;
+    pthread_mutex_unlock(&app->lock);
+    if (st_kind_is(q->fault, "delay"))
+        due += js_int(q->fault, "ms", 1000) * 1000;
+    /* "after": the work is done first and only its answer is late */
+    bool after = js_true(q->fault, "after", false);
+    bool first = after || (!q->fault && st_only_reads(q));
+    if (!first && !st_sleep_until(app, fd, due)) {
+        book(app, n, 499, r);
+        return false;
+    }
+    bool ok = carry_out(app, q, r);
+    if (after) /* done and booked as done, even when the client does not wait for the answer */
+        book(app, n, ok ? r->status : 0, r);
+    bool there = !first || st_sleep_until(app, fd, due);
+    if (!after)
+        book(app, n, !there ? 499 : ok ? r->status : 0, r);
+    if (there && !ok)
+        st_send_reset(fd);
+    return there && ok;
 }
 
 static enum MHD_Result
@@ -195,26 +259,8 @@ serve(struct st_app *app, struct MHD_Connection *conn, struct st_request *q, str
 {
     int fd = socket_of(conn);
     uint64_t n = begin(app, q, x);
-    pthread_mutex_lock(&app->lock);
-    int64_t wait = app->cfg.latency_ms;
-    pthread_mutex_unlock(&app->lock);
-    if (st_kind_is(q->fault, "delay"))
-        wait += js_int(q->fault, "ms", 1000);
-    /* "after": the work is done first and only its answer is late */
-    bool late = js_true(q->fault, "after", false);
-    if (!late && wait && !st_sleep(app, fd, wait)) {
-        pthread_mutex_lock(&app->lock);
-        st_log_end(app, n, 499, 0);
-        pthread_mutex_unlock(&app->lock);
+    if (!work_and_wait(app, q, r, n, x->arrived, fd))
         return MHD_NO;
-    }
-    bool ok = carry_out(app, q, r, n);
-    if (late && wait && !st_sleep(app, fd, wait))
-        return MHD_NO;
-    if (!ok) {
-        st_send_reset(fd);
-        return MHD_NO;
-    }
     if (st_send_is_raw(q->fault)) {
         st_send_raw(app, fd, q->fault, r);
         return MHD_NO;
@@ -253,6 +299,8 @@ handle(void *cls, struct MHD_Connection *conn, const char *url, const char *meth
     json_object_put(q.query);
     json_object_put(q.json);
     json_object_put(q.fault);
+    free(r.key);
+    st_text_free(&r.front.text);
     st_text_free(&r.body);
     return rc;
 }

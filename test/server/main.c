@@ -237,6 +237,7 @@ defaults(struct st_app *app)
     snprintf(app->accounts[1].id, sizeof app->accounts[1].id, "ca_1002");
     app->tokens = json_object_new_object();
     app->log = json_object_new_array();
+    app->kept = st_kept_new();
     app->log_first = 1;
     app->execution = 135800;
 }
@@ -263,6 +264,7 @@ app_free(struct st_app *app)
         st_dataset_free(app->accounts[i].ds);
     json_object_put(app->start.page_caps);
     json_object_put(app->cfg.page_caps);
+    st_kept_free(app->kept);
     json_object_put(app->tokens);
     json_object_put(app->faults);
     json_object_put(app->mutations);

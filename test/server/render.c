@@ -221,7 +221,7 @@ render_opp(struct st_dataset *ds, js *o, const char *want)
 /* ---- tasks ---- */
 
 static const char *
-task_view(js *o)
+task_view(struct st_dataset *ds, js *o)
 {
     int64_t due;
     bool date_only;
@@ -230,7 +230,10 @@ task_view(js *o)
     const char *date = js_str(o, "date");
     if (!date || !st_time_parse(date, 0, &due, &date_only))
         return "inbox";
-    return due <= st_now() ? "inbox" : "future";
+    if (due <= st_now())
+        return "inbox";
+    st_until(ds, due);
+    return "future";
 }
 
 static void
@@ -243,7 +246,7 @@ render_task(struct st_dataset *ds, js *o, const char *want)
     add_user_name(ds, o, "assigned_to", "assigned_to_name");
     add_user_name(ds, o, "created_by", "created_by_name");
     add_user_name(ds, o, "updated_by", "updated_by_name");
-    js_adds(o, "view", task_view(o));
+    js_adds(o, "view", task_view(ds, o));
     js *date = js_ref(o, "date");
     js_add(o, "due_date", date ? json_object_get(date) : NULL);
 }

@@ -334,18 +334,61 @@ rate_answer(struct st_app *app, int64_t ms, struct st_answer *a)
 
 /* ---- calls ---- */
 
+void
+st_changed(struct st_app *app)
+{
+    app->state = ++app->states;
+}
+
+bool
+st_only_reads(const struct st_request *q)
+{
+    const struct st_tool *t = st_tool_find(js_str(q->json, "tool_name"));
+    return strcmp(t ? t->method : q->method, "GET") == 0;
+}
+
+/* What Close answers: a, unless r->front has it from before. A request that a fault hits is neither
+ * answered from there nor kept. */
 static void
-ask_close(struct st_app *app, struct st_request *q, struct st_call *c, struct st_answer *a,
-          int64_t *wait)
+ask_close(struct st_app *app, struct st_request *q, struct st_call *c, bool envelope,
+          struct st_answer *a, struct st_reply *r, int64_t *wait)
 {
     *wait = st_rate(app, c->method, c->path);
     if (*wait) {
         rate_answer(app, *wait, a);
         return;
     }
+    if (strcmp(c->method, "GET") != 0)
+        st_changed(app);
+    else if (!q->fault && !c->body && st_kept_find(app, c, q->gzip, envelope, r))
+        return;
+    c->ds->until = INT64_MAX;
     st_fault_call(q->fault, c);
     st_rest(c, a);
     st_fault_rows(q->fault, a);
+    r->until = c->ds->until;
+}
+
+static void
+not_kept(struct st_reply *r)
+{
+    free(r->key);
+    r->key = NULL;
+}
+
+static void
+reply_as_json(struct st_reply *r, int status)
+{
+    r->status = status;
+    r->body.n = 0;
+    snprintf(r->type, sizeof r->type, "application/json");
+}
+
+/* The text of a fresh answer goes to the front when it may be kept, and else straight to the body. */
+static struct st_text *
+text_of(struct st_reply *r)
+{
+    return r->key ? &r->front.text : &r->body;
 }
 
 static void
@@ -384,19 +427,20 @@ tool_run(struct st_app *app, struct st_request *q, struct st_account *acct, cons
     struct st_answer a = {0};
     int64_t wait;
     st_tool_call(t, js_ref(q->json, "params"), &c, path, sizeof path);
-    ask_close(app, q, &c, &a, &wait);
-    if (a.status >= 300)
+    ask_close(app, q, &c, true, &a, r, &wait);
+    if (a.status >= 300) {
+        not_kept(r);
         st_tool_error(r, app, a.status, a.body ? js_text(a.body) : "");
-    else {
-        js *o = json_object_new_object();
-        if (js_is(a.body, json_type_array)) {
-            js *wrap = json_object_new_object();
-            js_add(wrap, "array", json_object_get(a.body));
-            js_add(o, "data", wrap);
-        } else if (a.body)
-            js_add(o, "data", json_object_get(a.body));
-        js_addf(o, "execution_id", "%llu", (unsigned long long)++app->execution);
-        st_reply_json(r, 200, o);
+    } else {
+        reply_as_json(r, 200);
+        if (!r->front.text.n) {
+            bool list = js_is(a.body, json_type_array);
+            st_puts(text_of(r), !a.body ? "{" : list ? "{\"data\":{\"array\":" : "{\"data\":");
+            st_puts(text_of(r), a.body ? js_text(a.body) : "");
+            st_puts(text_of(r), !a.body ? "" : list ? "}," : ",");
+        }
+        /* The one member that is new in every answer comes last, outside of what is kept. */
+        st_putf(&r->body, "\"execution_id\":\"%llu\"}", (unsigned long long)++app->execution);
     }
     json_object_put(a.body);
     json_object_put(c.query);
@@ -493,7 +537,7 @@ proxy_run(struct st_app *app, struct st_request *q, struct st_account *acct, str
         c.body_bad = c.body == NULL;
     }
     proxy_override(q, &c);
-    ask_close(app, q, &c, &a, &wait);
+    ask_close(app, q, &c, false, &a, r, &wait);
     if (wait)
         st_header(r, "Retry-After", "%lld", (long long)(wait + 999) / 1000);
     if (app->cfg.rate_headers)
@@ -502,7 +546,15 @@ proxy_run(struct st_app *app, struct st_request *q, struct st_account *acct, str
                   (double)wait / 1000.0);
     if (*a.location)
         st_header(r, "Location", "%s", a.location);
-    st_reply_json(r, a.status, a.body);
+    if (r->front.text.n)
+        reply_as_json(r, 200);
+    else {
+        if (a.status != 200)
+            not_kept(r);
+        reply_as_json(r, a.status);
+        st_puts(text_of(r), a.body ? js_text(a.body) : "");
+    }
+    json_object_put(a.body);
     json_object_put(c.query);
     json_object_put(c.body);
 }

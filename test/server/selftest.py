@@ -13,6 +13,7 @@ from selfbase import TESTS, Server
 import selftest_reads  # noqa: F401: importing registers the checks
 import selftest_writes  # noqa: F401
 import selftest_faults  # noqa: F401
+import selftest_kept  # noqa: F401
 
 
 def main():

@@ -42,13 +42,20 @@ st_gzip(const char *in, size_t n, struct st_text *out)
 bool
 st_sleep(struct st_app *app, int fd, int64_t ms)
 {
-    int64_t end = st_now() + ms * 1000;
+    return st_sleep_until(app, fd, st_now() + ms * 1000);
+}
+
+bool
+st_sleep_until(struct st_app *app, int fd, int64_t end)
+{
     for (;;) {
-        int64_t left = (end - st_now() + 999) / 1000;
+        int64_t left = end - st_now();
         if (left <= 0)
             return true;
+        /* ppoll, because whole milliseconds would make every latency longer than asked for */
+        struct timespec at_most = {.tv_nsec = (left < 50000 ? left : 50000) * 1000};
         struct pollfd p = {.fd = fd, .events = POLLRDHUP};
-        if (poll(&p, 1, (int)(left < 50 ? left : 50)) > 0)
+        if (ppoll(&p, 1, &at_most, NULL) > 0)
             return false;
         pthread_mutex_lock(&app->lock);
         bool stop = app->stopping;

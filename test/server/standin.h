@@ -7,6 +7,7 @@
  *   control.c reqlog.c        /_standin/: log, faults, configuration, mutation
  *   fault.c                   which request goes wrong, and how
  *   scalekit.c tools.c        token, execute_tool, proxy, accounts; tool -> Close call
+ *   kept.c                    finished answers to reads, kept for the next who asks
  *   rest*.c query.c filter.c  Close's REST API
  *   store.c gen.c render.c    rows, generated data, derived members
  *   util.c                    memory, text, JSON, time, ids
@@ -150,6 +151,7 @@ struct st_table {
 struct st_cached {
     char *key;
     uint64_t generation, used;
+    int64_t until; /* the selection changes by itself then */
     uint32_t *rows;
     uint32_t n;
     js *extra;
@@ -161,6 +163,7 @@ struct st_dataset {
     uint64_t fresh;      /* generation right after generating: equal means untouched */
     uint64_t generation; /* counts changes: a cached result is valid for one value */
     uint64_t serial;
+    int64_t until; /* when what was computed since it was set changes by itself: st_until() */
     struct st_table t[T_COUNT];
     struct st_cached cache[16];
     uint64_t cache_clock;
@@ -173,6 +176,8 @@ struct st_dataset {
     char phone[24];
 };
 
+/* What is being computed depends on the clock: it will be something else from `at` on. */
+void st_until(struct st_dataset *ds, int64_t at);
 struct st_dataset *st_dataset_new(uint64_t seed, uint32_t leads);
 void st_dataset_free(struct st_dataset *ds);
 uint32_t st_find(struct st_dataset *ds, enum st_tab t, const char *id);
@@ -403,10 +408,21 @@ void st_tool_call(const struct st_tool *t, js *params, struct st_call *c, char *
 
 #define ST_HEADERS 12
 
+/* The part of an answer that every request like it gets, in the encoding that its key says. */
+struct st_front {
+    struct st_text text; /* deflated and flushed to a byte boundary when packed */
+    bool packed;
+    size_t plain_n; /* before it was packed */
+    unsigned long crc;
+};
+
 struct st_reply {
     int status;
     char type[64];
-    struct st_text body;
+    struct st_front front; /* empty unless the answer is to a read */
+    char *key;             /* where to keep front; NULL: nowhere */
+    int64_t until;
+    struct st_text body; /* what follows front */
     int n_headers;
     struct {
         char name[48];
@@ -422,6 +438,7 @@ struct st_request {
     const char *authorization, *content_type, *accept_encoding, *connection_name, *identifier;
     const char *method_override, *tz_offset;
     uint64_t conn;
+    bool gzip; /* the client takes it */
     js *json;  /* parsed body of execute_tool, or NULL */
     js *fault; /* the fault that hits this request, or NULL */
 };
@@ -473,6 +490,8 @@ struct st_app {
     void *log_out;
     uint64_t requests, connections, conn_serial;
     int64_t inflight, max_inflight, open_connections;
+    uint64_t state, states; /* which state data and configuration are in; 0 = as at the start */
+    struct st_kept_all *kept;
     struct st_bucket buckets[64];
 };
 
@@ -489,6 +508,23 @@ struct st_account *st_account_find(struct st_app *app, const char *identifier);
 bool st_token_ok(struct st_app *app, const char *authorization);
 /* 0 = go on; else seconds (x1000) until the window ends */
 int64_t st_rate(struct st_app *app, const char *method, const char *path);
+
+/* Data or configuration are about to change: answers kept so far are not valid any more. */
+void st_changed(struct st_app *app);
+/* Whether a request can change nothing, so that it may be carried out before its time. */
+bool st_only_reads(const struct st_request *q);
+
+/* kept.c; called with the lock held, except st_front_pack and st_front_end */
+struct st_kept_all *st_kept_new(void);
+void st_kept_free(struct st_kept_all *all);
+/* True: r->front holds the answer. False: it is to be computed, r->key says where to keep it. */
+bool st_kept_find(struct st_app *app, const struct st_call *c, bool gzip, bool envelope,
+                  struct st_reply *r);
+void st_kept_add(struct st_app *app, const struct st_reply *r);
+uint64_t st_kept_used(const struct st_app *app);
+void st_front_pack(struct st_front *f);
+/* Appends what follows front to it, so that front is the whole body. */
+void st_front_end(struct st_front *f, const struct st_text *tail);
 
 /* fault.c */
 enum st_when { ST_GO, ST_ANSWERED, ST_DROP };
@@ -516,7 +552,8 @@ void st_reset(struct st_app *app);
 struct st_http;
 struct st_http *st_http_start(struct st_app *app, uint16_t *port);
 void st_http_stop(struct st_http *h);
-/* Without the lock. False: the peer has gone, or the server is stopping. */
+/* Without the lock, until st_now() is `end`. False: the peer has gone, or the server is stopping. */
+bool st_sleep_until(struct st_app *app, int fd, int64_t end);
 bool st_sleep(struct st_app *app, int fd, int64_t ms);
 /* Sends the reply by hand and ends the connection, as the fault asks. */
 bool st_send_is_raw(js *fault);

@@ -6,8 +6,9 @@
  * appended and never moved, so row numbers are stable handles; the order array holds the live ones
  * in list order, which is what lets a test insert a row between two pages at a given position.
  *
- * Results of selections are cached by their text while nothing changes (ds->generation): walking
- * 100,000 rows page by page would otherwise evaluate the same filter for every page.
+ * Results of selections are cached by their text while nothing changes (ds->generation, and
+ * ds->until for what the clock changes): walking 100,000 rows page by page would otherwise evaluate
+ * the same filter for every page.
  *
  * Rejected: an SQL library underneath (the tests compare SQL results with this data, so it must
  * not share their engine), and keeping every object (several GiB at 100,000 leads).
@@ -48,6 +49,13 @@ const char *
 st_table_name(enum st_tab t)
 {
     return table_names[t];
+}
+
+void
+st_until(struct st_dataset *ds, int64_t at)
+{
+    if (at < ds->until)
+        ds->until = at;
 }
 
 /* Whether the timestamps of a table come without an offset. */
@@ -303,7 +311,8 @@ st_cache_find(struct st_dataset *ds, const char *key)
 {
     for (size_t i = 0; i < ST_LEN(ds->cache); i++) {
         struct st_cached *c = &ds->cache[i];
-        if (c->key && c->generation == ds->generation && strcmp(c->key, key) == 0) {
+        if (c->key && c->generation == ds->generation && strcmp(c->key, key) == 0 &&
+            c->until > st_now()) {
             c->used = ++ds->cache_clock;
             return c;
         }
@@ -323,6 +332,7 @@ st_cache_add(struct st_dataset *ds, const char *key, uint32_t *rows, uint32_t n)
     oldest->rows = rows;
     oldest->n = n;
     oldest->generation = ds->generation;
+    oldest->until = ds->until;
     oldest->used = ++ds->cache_clock;
     return oldest;
 }
