@@ -20,6 +20,12 @@
  *    an OFFSET that a table consumed in the first part of a UNION ALL; there it skips the rows
  *    itself and we only ask for LIMIT + OFFSET of them.
  *  - Only what the core calls exact is omitted from SQLite's own checks.
+ *  - count(*) has no place in xBestIndex, but colUsed tells: when every used column is fixed by an exact
+ *    equality (its value is known without reading a row) all that SQLite can see of the rows is how
+ *    many they are. Then the core is asked for the number, and the cursor delivers that many rows
+ *    (sq_vtab.c). Conditions that SQLite does not show use columns as well, so they need no rule of
+ *    their own; nor do SELECT 1, EXISTS and cross joins. Not so under an equality that leaves few
+ *    rows (lead_id): there the list costs one request as well, and a loop over keys reads ahead.
  *
  * Cost: a request is worth REQUEST_COST rows, which makes SQLite put the side with few rows outside
  * and look the other up by key, but scan a table that one request brings whole.
@@ -37,6 +43,7 @@ typedef struct ask {
     clo_qual *quals;
     int *from; /* constraint of each qual */
     clo_sort *sorts;
+    clo_colset used;   /* what SQLite says it reads */
     int limit, offset; /* constraint, -1: none */
     bool own_offset;   /* the core may skip rows */
 } ask;
@@ -158,6 +165,8 @@ ask_columns(ask *a, const clo_table *t, const sqlite3_index_info *info)
 
         if (vague && (t->columns[i].flags & CLO_C_PARAM) != 0)
             used = used && has_condition(a, (int)i);
+        if (used)
+            clo_colset_add(&a->used, (int)i);
         /* The id always: UPDATE and DELETE read it without a word in colUsed. */
         if (used || (t->columns[i].flags & CLO_C_KEY) != 0)
             clo_colset_add(&a->q.needed, (int)i);
@@ -237,11 +246,56 @@ use_plan(const ask *a, const clo_plan *plan, sqlite3_index_info *info, clo_err *
     }
     use_limit(a, plan, info);
     info->orderByConsumed = info->nOrderBy > 0 && plan->sorted;
-    if (plan->unique)
+    if (plan->unique && plan->access != CLO_BY_COUNT)
         info->idxFlags |= SQLITE_INDEX_SCAN_UNIQUE;
     info->estimatedCost = plan->requests * REQUEST_COST + rows;
     info->estimatedRows = rows < 1e15 ? (sqlite3_int64)rows : (sqlite3_int64)1e15;
     return SQLITE_OK;
+}
+
+static const clo_slot *
+fixing_slot(const clo_plan *plan, int column)
+{
+    for (int i = 0; i < plan->n_slots; i++)
+        if (plan->slots[i].column == column && plan->slots[i].op == CLO_OP_EQ &&
+            plan->slots[i].exact)
+            return &plan->slots[i];
+    return NULL;
+}
+
+/* Whether the rows of the plan differ in nothing that SQLite will read. */
+static bool
+rows_look_alike(const ask *a, const clo_plan *plan)
+{
+    for (int i = 0; (size_t)i < plan->table->n_columns; i++) {
+        const clo_slot *slot = fixing_slot(plan, i);
+
+        if (clo_colset_has(&a->used, i) && slot == NULL)
+            return false;
+        if (slot != NULL && clo_column_narrows(&plan->table->columns[i]))
+            return false;
+    }
+    return plan->access == CLO_BY_LIST && a->limit < 0;
+}
+
+/* Counts the rows where that is all there is to know, and can be had for one request. */
+static clo_status
+choose_plan(const clo_client *client, const ask *a, clo_plan *plan, clo_err *err)
+{
+    clo_status st = clo_plan_make(client, &a->q, plan, err);
+    clo_question q = a->q;
+    clo_plan count;
+    clo_err ignored;
+
+    if (st != CLO_OK || !rows_look_alike(a, plan))
+        return st;
+    memset(&q.needed, 0, sizeof q.needed);
+    q.count_only = q.complete = true;
+    if (clo_plan_make(client, &q, &count, &ignored) != CLO_OK || count.access != CLO_BY_COUNT)
+        return CLO_OK;
+    count.rows = plan->rows;
+    *plan = count;
+    return CLO_OK;
 }
 
 int
@@ -256,7 +310,7 @@ sq_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info)
     clo_err_clear(&err);
     if (!ask_make(&a, t->table, info))
         return SQLITE_NOMEM;
-    switch (clo_plan_make(t->state->client, &a.q, &plan, &err)) {
+    switch (choose_plan(t->state->client, &a, &plan, &err)) {
     case CLO_OK:
         rc = use_plan(&a, &plan, info, &err);
         break;

@@ -17,6 +17,11 @@
  * the scans of a statement as long as one is open, so the inner side of a join does not read
  * the same page twice.
  *
+ * A scan may be a count (sq_plan.c): one request, and as many rows as it says, whose only columns are those
+ * that an equality fixes. DELETE reads the id all the same, and does not announce it: the first time
+ * that happens, the scan becomes one of rows and goes to the row where the count stood. Rows that
+ * nobody has looked into are all alike, so any will do for those that have passed.
+ *
  * The limit of a scan is soft: see sq_plan.c. When SQLite asks for a row after the last one of the
  * limit, the scan continues behind it without a limit.
  */
@@ -29,6 +34,7 @@ typedef struct sq_cursor {
     sqlite3_vtab_cursor base; /* first; SQLite's part */
     clo_cursor *scan;
     const clo_value *row; /* of the scan; NULL: at the end */
+    int64_t counted;      /* rows of a count, -1: not one */
     sq_probe probe;
     clo_plan plan; /* of plan_text */
     const char
@@ -274,6 +280,48 @@ advance(sq_cursor *cur)
     return SQLITE_OK;
 }
 
+/* The answer of a count stands for its rows, of which the first is delivered. */
+static void
+take_count(sq_cursor *cur)
+{
+    cur->counted = cur->row != NULL ? cur->row[0].u.i : 0;
+    if (cur->counted == 0)
+        cur->row = NULL;
+}
+
+static void
+next_counted(sq_cursor *cur)
+{
+    if (cur->delivered < cur->counted)
+        cur->delivered++;
+    else
+        cur->row = NULL;
+}
+
+/* The count becomes a scan that stands in the same row. */
+static int
+leave_count(sq_cursor *cur, int column)
+{
+    int64_t at = cur->delivered;
+    clo_colset more = {{0}};
+    clo_err err;
+    int rc;
+
+    for (int i = 0; i < cur->plan.n_slots; i++)
+        clo_colset_add(&more, cur->plan.slots[i].column);
+    clo_colset_add(&more, column);
+    clo_plan_rows(&cur->plan, &more);
+    cur->counted = -1;
+    rc = open_scan(cur, -1, at - 1);
+    if (rc == SQLITE_OK)
+        rc = advance(cur);
+    if (rc != SQLITE_OK || cur->row != NULL)
+        return rc;
+    clo_err_clear(&err);
+    clo_err_set(&err, CLO_E_PROTO, "rows went away while they were counted; try again");
+    return scan_failed(cur, &err);
+}
+
 static int
 read_plan(sq_cursor *cur, const char *text)
 {
@@ -312,8 +360,8 @@ read_limit(sq_cursor *cur, int num, sqlite3_value **argv)
         cur->limit = offset > INT64_MAX - cur->limit ? -1 : cur->limit + offset;
 }
 
-/* With a limit the values are needed again later, when argv is gone: copies are bound then. The list
- * of an IN is copied anyway, and must be, for it can be read only once. */
+/* With a limit or a count the values are needed again later, when argv is gone: copies are bound then. The
+ * list of an IN is copied anyway, and must be, for it can be read only once. */
 static int
 read_values(sq_cursor *cur, sqlite3_value **argv)
 {
@@ -323,7 +371,8 @@ read_values(sq_cursor *cur, sqlite3_value **argv)
     sq_bind_numbers(&cur->plan, argv);
     for (int i = 0; i < cur->plan.n_slots; i++) {
         values[i] = argv[i];
-        if (cur->limit < 0 || cur->plan.slots[i].op == CLO_OP_IN)
+        if ((cur->limit < 0 && cur->plan.access != CLO_BY_COUNT) ||
+            cur->plan.slots[i].op == CLO_OP_IN)
             continue;
         values[i] = cur->held[i] = sqlite3_value_dup(argv[i]);
         if (values[i] == NULL)
@@ -343,11 +392,16 @@ cursor_filter(sqlite3_vtab_cursor *base, int num, const char *str, int argc, sql
         return rc;
     cur->row = NULL;
     cur->delivered = 0;
+    cur->counted = -1;
     read_limit(cur, num, argv);
     rc = read_values(cur, argv);
     if (rc == SQLITE_OK)
         rc = open_scan(cur, cur->limit, cur->offset);
-    return rc == SQLITE_OK ? advance(cur) : rc;
+    if (rc == SQLITE_OK)
+        rc = advance(cur);
+    if (rc == SQLITE_OK && cur->plan.access == CLO_BY_COUNT)
+        take_count(cur);
+    return rc;
 }
 
 static int
@@ -356,6 +410,10 @@ cursor_next(sqlite3_vtab_cursor *base)
     sq_cursor *cur = (sq_cursor *)base;
     int rc;
 
+    if (cur->counted >= 0) {
+        next_counted(cur);
+        return SQLITE_OK;
+    }
     if (cur->limit >= 0 && cur->delivered >= cur->limit && !cur->plan.unique) {
         int64_t behind = cur->offset + cur->delivered;
 
@@ -418,14 +476,37 @@ result_unread(sqlite3_context *ctx, const clo_table *t, int column)
     sq_result_error(ctx, &err, t->name);
 }
 
+/* A column of a counted row: what the condition says. NULL: it says nothing about this one. */
+static const clo_value *
+fixed_value(const sq_cursor *cur, int column)
+{
+    for (int i = 0; i < cur->plan.n_slots; i++)
+        if (cur->plan.slots[i].column == column)
+            return &cur->binds.one[i];
+    return NULL;
+}
+
+static int
+counted_column(sq_cursor *cur, sqlite3_context *ctx, int column)
+{
+    const clo_value *v = fixed_value(cur, column);
+    int rc = v == NULL ? leave_count(cur, column) : SQLITE_OK;
+
+    if (rc == SQLITE_OK)
+        result_value(ctx, v != NULL ? v : &cur->row[column]);
+    return rc;
+}
+
 /* UPDATE reads all columns and says of most that it does not need them. */
 static int
 cursor_column(sqlite3_vtab_cursor *base, sqlite3_context *ctx, int column)
 {
-    const sq_cursor *cur = (const sq_cursor *)base;
+    sq_cursor *cur = (sq_cursor *)base;
 
     if (sqlite3_vtab_nochange(ctx))
         return SQLITE_OK;
+    if (cur->counted >= 0)
+        return counted_column(cur, ctx, column);
     if (!clo_colset_has(&cur->plan.needed, column)) {
         result_unread(ctx, ((const sq_table *)base->pVtab)->table, column);
         return SQLITE_ERROR;

@@ -548,6 +548,11 @@ typedef struct clo_plan {
  * column that is read without a condition on it. */
 clo_status clo_plan_make(const clo_client *client, const clo_question *q, clo_plan *plan,
                          clo_err *err) CLO_MUST_USE;
+/* From counting rows to reading them, for a host that finds it needs `more` columns after all: the slots
+ * stay as they are. */
+void clo_plan_rows(clo_plan *plan, const clo_colset *more);
+/* Equality on this column usually leaves few rows: the id of a lead, a contact, a thread. */
+bool clo_column_narrows(const clo_column *c);
 /* One line for people and for carrying a plan through a host's planner:
  *   close_leads_list query=$1 _limit=$2 _fields=id,name
  * Caller frees with clo_free. */

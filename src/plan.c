@@ -452,6 +452,17 @@ clo_plan_derive(clo_plan *plan)
     plan->sorted = plan->unique || plan->order >= 0;
 }
 
+void
+clo_plan_rows(clo_plan *plan, const clo_colset *more)
+{
+    if (plan->access == CLO_BY_COUNT)
+        plan->access = CLO_BY_LIST;
+    for (size_t i = 0; i < CLO_ARRAY_LEN(more->w); i++)
+        plan->needed.w[i] |= more->w[i];
+    clo_plan_derive(plan);
+    clo_plan_round_needed(plan);
+}
+
 /* ---- estimates ----------------------------------------------------------------------------- */
 
 enum { EST_VALUES = 8, EST_CHILDREN = 8 }; /* values of a list, rows below one parent */

@@ -25,8 +25,6 @@ bool clo_plan_binds(const clo_plan *plan, const char *param); /* a slot carries 
 bool clo_plan_walks_parent(const clo_plan *plan);
 size_t clo_plan_each(const clo_plan *plan); /* values of each_param to read, 0: none */
 double clo_known_rows(const clo_client *client, const clo_table *t); /* -1: not known */
-/* Equality on this column usually leaves few rows: the id of a lead, a contact, a thread. */
-bool clo_column_narrows(const clo_column *c);
 /* Sets the members that follow from the others: unique, sorted. */
 void clo_plan_derive(clo_plan *plan);
 

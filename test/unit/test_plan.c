@@ -248,6 +248,37 @@ limit_needs_exactness(void **state)
     }
 }
 
+/* A count that becomes a scan is the scan that would have been planned at once. */
+static void
+counts_become_rows(void **state)
+{
+    static const char *const questions[][2] = {
+        {"close_leads count", "close_leads +id"},
+        {"close_leads query= count", "close_leads query= +id"},
+        {"close_opportunities status_type= count", "close_opportunities status_type= +id"}};
+
+    (void)state;
+    for (size_t i = 0; i < CLO_ARRAY_LEN(questions); i++) {
+        asked counted, listed;
+        clo_plan plan, rows;
+        clo_err err;
+        char *a, *b;
+
+        parse(questions[i][0], &counted);
+        parse(questions[i][1], &listed);
+        assert_int_equal(clo_plan_make(NULL, &counted.q, &plan, &err), CLO_OK);
+        assert_int_equal(plan.access, CLO_BY_COUNT);
+        assert_int_equal(clo_plan_make(NULL, &listed.q, &rows, &err), CLO_OK);
+        clo_plan_rows(&plan, &listed.q.needed);
+        a = clo_plan_encode(&plan, &err);
+        b = clo_plan_encode(&rows, &err);
+        assert_string_equal(a, b);
+        assert_false(plan.unique);
+        clo_free(a);
+        clo_free(b);
+    }
+}
+
 static void
 costs_in_requests(void **state)
 {
@@ -309,11 +340,9 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(questions_become_calls),
-        cmocka_unit_test(limit_needs_exactness),
-        cmocka_unit_test(costs_in_requests),
-        cmocka_unit_test(broken_questions),
-        cmocka_unit_test(column_sets),
+        cmocka_unit_test(questions_become_calls), cmocka_unit_test(limit_needs_exactness),
+        cmocka_unit_test(counts_become_rows),     cmocka_unit_test(costs_in_requests),
+        cmocka_unit_test(broken_questions),       cmocka_unit_test(column_sets),
     };
 
     return cmocka_run_group_tests(tests, NULL, no_blocks_left);
