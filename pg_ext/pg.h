@@ -36,7 +36,7 @@ typedef enum clo_pg_kind {
     CLO_PG_FIELDS,
     CLO_PG_TABLE,
     CLO_PG_TEXT, /* what the core returns for clo_free */
-    CLO_PG_FATE
+    CLO_PG_JOB
 } clo_pg_kind;
 
 typedef struct clo_pg_owner clo_pg_owner;

@@ -11,6 +11,9 @@
  *             the session says, because nothing may be sent before its claim is durable
  *      step   every call and look-up is moved on, a slice is waited, interrupts are served
  *
+ * What happens to a claimed row, and when, is decided by its job (src/job.c), which sends nothing before
+ * it has been told that the claim is durable. This file is the SQL around it.
+ *
  * Order. Of the rows of one identity with the same ordering key only the first may be under way. A later
  * one waits for those before it that are due, being retried, being sent, or uncertain; it does not
  * wait for those that failed or were cancelled, nor for one that was enqueued for a later time. To know
@@ -35,8 +38,8 @@
  * subtransaction. Trouble with an identity leaves its rows as they are, the others are drained, and the
  * first such error is raised in the end.
  *
- * Ownership. Each row under way has a memory context, and its call or look-up an owner in it; the contexts
- * hang below the portal's, which outlives the commits and goes with an error.
+ * Ownership. Each place for a row has an owner of its job, in the memory context of the identity; that one
+ * hangs below the portal's, which outlives the commits and goes with an error.
  *
  * Rejected: claiming rows of all roles at once (their clients allow different numbers of calls, and
  * stop for different reasons); advisory locks (users have those too).
@@ -56,21 +59,6 @@
 #include "utils/timestamp.h"
 
 #define SLICE_MS 20
-
-typedef struct job {
-    MemoryContext cxt; /* holds everything below; NULL: the place is free */
-    int64 id;
-    int attempts;
-    const char *tool, *params; /* UTF-8 */
-    size_t len;
-    int64 sent_us, lease_us;
-    clo_pg_owner *call; /* sends */
-    clo_pg_owner *fate; /* looks up */
-    bool looks, started, ended;
-    bool failed; /* ended with an error of the call or of the look-up itself */
-    clo_outbox_next next;
-    clo_err err;
-} job;
 
 enum { S_WHO, S_LOST, S_DUE, S_OWNED, S_RELEASE, S_RECORD, S_PRUNE, S_COUNT };
 
@@ -137,7 +125,8 @@ typedef struct drain {
     const identity *who;
     Oid role;
     clo_client *client;
-    job *jobs;
+    clo_pg_owner **owners; /* one per place */
+    clo_job **jobs;        /* what they own; NULL: a free place */
     int width;
     bool dry, stop, pruned;
 } drain;
@@ -208,177 +197,72 @@ attempt(void (*what)(void *), void *arg, clo_err *err)
 
 /* ---- jobs ------------------------------------------------------------------------------------- */
 
-static void
-job_end(job *j)
+static bool
+is_at(const drain *d, int i, clo_job_next what)
 {
-    MemoryContext cxt = j->cxt;
-
-    memset(j, 0, sizeof *j);
-    MemoryContextDelete(cxt);
-}
-
-static void
-ended_with_error(drain *d, job *j)
-{
-    j->ended = j->failed = true;
-    if (j->looks)
-        clo_outbox_after_fate(&j->err, j->sent_us, &j->next);
-    else
-        clo_outbox_after_call(d->client, j->tool, j->params, j->len, &j->err, j->attempts,
-                              &j->next);
-    d->stop = d->stop || j->next.stop;
-    if (j->next.report && d->trouble.code == CLO_E_NONE) {
-        d->trouble = j->err;
-        d->troubled = d->who;
-    }
+    return d->jobs[i] != NULL && clo_job_what(d->jobs[i]) == what;
 }
 
 /* The right to call it may have been taken away since the row was written. */
-static clo_call *
-make_call(const drain *d, job *j)
-{
-    clo_request *req;
-
-    if (!clo_pg_may_call(d->schema, j->tool, d->role)) {
-        clo_err_set(&j->err, CLO_E_FORBIDDEN, "permission denied for function %.64s", j->tool);
-        return NULL;
-    }
-    req = clo_request_execute(j->tool, j->params, j->len, &j->err);
-    return req != NULL ? clo_call_new(d->client, req, &j->err) : NULL;
-}
-
 static void
-job_start(drain *d, job *j)
+check_right(const drain *d, clo_job *job)
 {
-    j->started = true;
-    clo_err_clear(&j->err);
-    if (j->looks) {
-        clo_test_crash("lookup");
-        j->fate = clo_pg_own(j->cxt, CLO_PG_FATE);
-        clo_pg_own_set(j->fate,
-                       clo_fate_new(d->client, j->tool, j->params, j->len, j->sent_us, &j->err));
-    } else {
-        clo_test_crash("claimed");
-        j->call = clo_pg_own(j->cxt, CLO_PG_CALL);
-        clo_pg_own_set(j->call, make_call(d, j));
-    }
-    if (clo_pg_owned(j->looks ? j->fate : j->call) == NULL)
-        ended_with_error(d, j);
-}
+    clo_err err;
 
-/* A call that did not get away in time for its lease goes back as if it had not been claimed. */
-static bool
-too_late(drain *d, job *j)
-{
-    if (clo_call_uncertain(clo_pg_owned(j->call)) || clo_outbox_may_send(d->client, j->lease_us))
-        return false;
-    clo_pg_release(j->call);
-    memset(&j->next, 0, sizeof j->next);
-    clo_err_set(&j->err, CLO_E_RATE, "%s: it could not be sent in time and waits", j->tool);
-    j->next.state = CLO_BOX_PENDING;
-    j->next.uncounted = true;
-    j->next.stop = d->stop = true;
-    j->ended = j->failed = true;
-    return true;
-}
-
-static void
-job_step(drain *d, job *j, int wait_ms)
-{
-    clo_status st;
-
-    if (!j->looks && too_late(d, j))
+    if (clo_job_what(job) != CLO_JOB_SEND || clo_pg_may_call(d->schema, clo_job_tool(job), d->role))
         return;
-    if (wait_ms > 0)
-        pgstat_report_wait_start(clo_pg_wait_name());
-    st = j->looks ? clo_fate_step(clo_pg_owned(j->fate), wait_ms, &j->err)
-                  : clo_call_step(clo_pg_owned(j->call), wait_ms, &j->err);
-    if (wait_ms > 0)
-        pgstat_report_wait_end();
-    if (!j->looks && st == CLO_AGAIN && clo_call_uncertain(clo_pg_owned(j->call)))
-        clo_test_crash("sent");
-    if (st == CLO_DONE) {
-        j->ended = true;
-        j->next.state = CLO_BOX_DONE;
-        clo_test_crash(j->looks ? "looked" : "answered");
-    }
-    if (st == CLO_ERROR)
-        ended_with_error(d, j);
+    clo_err_clear(&err);
+    clo_err_set(&err, CLO_E_FORBIDDEN, "permission denied for function %.64s", clo_job_tool(job));
+    clo_job_refuse(job, &err);
 }
 
-/* Moves every job; waits a slice when none ended. */
+/* Moves every job, waits a slice when none ended, and takes note of what concerns the others. */
 static void
 step_all(drain *d)
 {
-    job *first = NULL;
-    bool any = false;
+    const clo_err *report;
 
+    pgstat_report_wait_start(clo_pg_wait_name());
+    clo_jobs_step(d->jobs, (size_t)d->width, SLICE_MS);
+    pgstat_report_wait_end();
     for (int i = 0; i < d->width; i++) {
-        job *j = &d->jobs[i];
-
-        if (j->cxt == NULL)
+        if (d->jobs[i] == NULL || !clo_job_stops(d->jobs[i], &report))
             continue;
-        if (!j->started)
-            job_start(d, j);
-        if (!j->ended)
-            job_step(d, j, 0);
-        any = any || j->ended;
-        if (!j->ended && first == NULL)
-            first = j;
+        d->stop = true;
+        if (report != NULL && d->trouble.code == CLO_E_NONE) {
+            d->trouble = *report;
+            d->troubled = d->who;
+        }
     }
-    if (!any && first != NULL)
-        job_step(d, first, SLICE_MS);
     clo_pg_interrupts(NULL, 0);
 }
 
 /* ---- writing down ----------------------------------------------------------------------------- */
 
-/* Drops the candidates of a look-up that belong to other rows, and decides. */
-static const char *
-judge(const drain *d, job *j)
+/* Drops the candidates of a look-up that belong to other rows. */
+static void
+drop_owned(const drain *d, clo_job *job)
 {
     static const Oid types[] = {TEXTOID, INT8OID};
-    clo_fate *fate = clo_pg_owned(j->fate);
-    const char *id, *object = NULL;
+    const char *id;
 
-    clo_err_clear(&j->err);
-    for (size_t i = 0; (id = clo_fate_candidate(fate, i)) != NULL; i++) {
-        Datum values[] = {CStringGetTextDatum(clo_pg_local(id)), Int64GetDatum(j->id)};
+    for (size_t i = 0; (id = clo_job_candidate(job, i)) != NULL; i++) {
+        Datum values[] = {CStringGetTextDatum(clo_pg_local(id)), Int64GetDatum(clo_job_id(job))};
 
         execute(d, S_OWNED, 2, types, values, NULL);
         if (SPI_processed > 0)
-            clo_fate_drop(fate, i);
+            clo_job_drop(job, i);
     }
-    switch (clo_fate_judge(fate, &object, &j->err)) {
-    case CLO_FATE_FOUND:
-        j->next.state = CLO_BOX_DONE;
-        break;
-    case CLO_FATE_ABSENT:
-        clo_outbox_after_absent(d->client, j->attempts, &j->next);
-        clo_err_set(&j->err, CLO_E_UNCERTAIN,
-                    "%s: sent and not answered; the service was asked and does not have it",
-                    j->tool);
-        break;
-    case CLO_FATE_UNKNOWN:
-        j->next.state = CLO_BOX_UNCERTAIN;
-        break;
-    }
-    return object;
 }
 
 /* An answer that names an object beats a look-up that took it for another row's. */
-static const char *
-answered_object(const drain *d, const job *j)
+static void
+release_object(const drain *d, const clo_job *job, const char *object)
 {
     static const Oid types[] = {TEXTOID, INT8OID};
-    const char *object = clo_outbox_object_id(clo_pg_owned(j->call));
+    Datum values[] = {CStringGetTextDatum(clo_pg_local(object)), Int64GetDatum(clo_job_id(job))};
 
-    if (object != NULL) {
-        Datum values[] = {CStringGetTextDatum(clo_pg_local(object)), Int64GetDatum(j->id)};
-
-        execute(d, S_RELEASE, 2, types, values, NULL);
-    }
-    return object;
+    execute(d, S_RELEASE, 2, types, values, NULL);
 }
 
 /* A JSON text as jsonb; 0 when it is none that this database can hold. */
@@ -394,20 +278,6 @@ convert(void *arg)
     conversion *c = arg;
 
     c->result = clo_pg_jsonb(c->text, c->len);
-}
-
-static char *
-error_words(const clo_err *e)
-{
-    StringInfoData s;
-
-    initStringInfo(&s);
-    appendStringInfoString(&s, clo_pg_local(e->msg));
-    if (e->detail[0] != '\0')
-        appendStringInfo(&s, " (%s)", clo_pg_local(e->detail));
-    if (e->hint != NULL)
-        appendStringInfo(&s, "; %s", e->hint);
-    return s.data;
 }
 
 enum {
@@ -444,26 +314,22 @@ put_time(Datum *values, char *nulls, int i, int64 wait_ms)
 }
 
 static void
-put_outcome(const job *j, const char *object, Datum *values, char *nulls)
+put_outcome(const clo_outcome *out, Datum *values, char *nulls)
 {
-    const clo_call *call = j->call != NULL ? clo_pg_owned(j->call) : NULL;
-    conversion c = {0};
+    conversion c = {.text = out->result, .len = out->result_len};
     clo_err ignored;
 
-    put_text(values, nulls, R_EXECUTION, j->err.request_id);
-    if (call != NULL)
-        put_text(values, nulls, R_EXECUTION, clo_outbox_execution_id(call));
-    put_text(values, nulls, R_OBJECT, object);
-    if (j->next.state != CLO_BOX_DONE) {
-        if (j->err.code != CLO_E_NONE) {
-            put_text(values, nulls, R_CLASS, clo_code_name(j->err.code));
-            values[R_ERROR] = CStringGetTextDatum(error_words(&j->err));
-            nulls[R_ERROR] = ' ';
-        }
-        return;
-    }
-    if (call != NULL && !j->failed)
-        c.text = clo_call_result(call, &c.len);
+    put_text(values, nulls, R_STATE, clo_box_name(out->state));
+    if (out->state == CLO_BOX_PENDING)
+        put_time(values, nulls, R_NEXT, out->wait_ms);
+    else if (out->state == CLO_BOX_SENDING)
+        put_time(values, nulls, R_LEASE, out->wait_ms);
+    else if (out->finished)
+        put_time(values, nulls, R_FINISHED, 0);
+    put_text(values, nulls, R_EXECUTION, out->execution_id);
+    put_text(values, nulls, R_OBJECT, out->object_id);
+    put_text(values, nulls, R_CLASS, out->error_class);
+    put_text(values, nulls, R_ERROR, out->error);
     if (c.text != NULL && c.len > 0 && attempt(convert, &c, &ignored)) {
         values[R_RESULT] = c.result;
         nulls[R_RESULT] = ' ';
@@ -471,39 +337,32 @@ put_outcome(const job *j, const char *object, Datum *values, char *nulls)
 }
 
 static void
-record(drain *d, job *j)
+record(drain *d, clo_job *job)
 {
     static const Oid types[R_COUNT] = {
         INT8OID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, JSONBOID,
         TEXTOID, TEXTOID, TIMESTAMPTZOID, INT4OID,        TEXTOID, INT4OID};
-    const char *object = NULL;
     Datum values[R_COUNT] = {0};
     char nulls[R_COUNT];
-    clo_box state;
+    clo_outcome out;
 
-    if (j->looks && !j->failed)
-        object = judge(d, j);
-    else if (!j->failed)
-        object = answered_object(d, j);
-    state = j->next.state;
+    drop_owned(d, job);
+    clo_job_outcome(job, &out);
+    if (out.claims)
+        release_object(d, job, out.object_id);
     memset(nulls, 'n', sizeof nulls);
     nulls[R_ID] = nulls[R_UNCOUNTED] = nulls[R_ATTEMPTS] = ' ';
-    values[R_ID] = Int64GetDatum(j->id);
-    values[R_UNCOUNTED] = Int32GetDatum(j->next.uncounted ? 1 : 0);
-    values[R_ATTEMPTS] = Int32GetDatum(j->attempts);
-    put_text(values, nulls, R_STATE, clo_box_name(state));
+    values[R_ID] = Int64GetDatum(clo_job_id(job));
+    values[R_UNCOUNTED] = Int32GetDatum(out.uncounted ? 1 : 0);
+    values[R_ATTEMPTS] = Int32GetDatum(out.attempts);
     put_text(values, nulls, R_WORKER, d->worker);
-    if (state == CLO_BOX_PENDING)
-        put_time(values, nulls, R_NEXT, j->next.wait_ms);
-    else if (state == CLO_BOX_SENDING)
-        put_time(values, nulls, R_LEASE, j->next.wait_ms);
-    else if (state != CLO_BOX_UNCERTAIN)
-        put_time(values, nulls, R_FINISHED, 0);
-    put_outcome(j, object, values, nulls);
+    put_outcome(&out, values, nulls);
     execute(d, S_RECORD, R_COUNT, types, values, nulls);
+    clo_job_written(job);
     /* No row: the lease had run out and another worker looks after it. */
-    if (SPI_processed > 0 && state != CLO_BOX_PENDING && state != CLO_BOX_SENDING)
-        Async_Notify("close_outbox", psprintf(INT64_FORMAT " %s", j->id, clo_box_name(state)));
+    if (SPI_processed > 0 && out.ended)
+        Async_Notify("close_outbox",
+                     psprintf(INT64_FORMAT " %s", clo_job_id(job), clo_box_name(out.state)));
 }
 
 /* ---- claiming --------------------------------------------------------------------------------- */
@@ -514,7 +373,7 @@ places(const drain *d)
     int n = 0;
 
     for (int i = 0; i < d->width; i++)
-        n += d->jobs[i].cxt == NULL;
+        n += d->jobs[i] == NULL;
     return (int)Min((int64)n, d->room);
 }
 
@@ -527,31 +386,30 @@ row_text(HeapTuple row, int i, size_t *len)
 }
 
 static void
-take_row(drain *d, HeapTuple row, bool looks, int64 lease_us)
+take_row(drain *d, HeapTuple row, bool lost, int64 lease_us)
 {
     TupleDesc desc = SPI_tuptable->tupdesc;
-    MemoryContext cxt = AllocSetContextCreate(d->cxt, "close outbox row", ALLOCSET_SMALL_SIZES);
-    MemoryContext old = MemoryContextSwitchTo(cxt);
-    job *j = d->jobs;
+    clo_claim claim = {.lost = lost, .lease_us = lease_us};
+    clo_err err;
     Datum sent;
     size_t n;
     bool null;
+    int i = 0;
 
-    while (j->cxt != NULL)
-        j++;
-    memset(j, 0, sizeof *j);
-    j->looks = looks;
-    j->lease_us = lease_us;
-    j->id = DatumGetInt64(SPI_getbinval(row, desc, 1, &null));
-    j->tool = row_text(row, 2, &n);
-    j->params = row_text(row, 3, &j->len);
-    j->attempts = DatumGetInt32(SPI_getbinval(row, desc, 4, &null));
+    claim.id = DatumGetInt64(SPI_getbinval(row, desc, 1, &null));
+    claim.tool = row_text(row, 2, &n);
+    claim.params = row_text(row, 3, &claim.len);
+    claim.attempts = DatumGetInt32(SPI_getbinval(row, desc, 4, &null));
     /* Cleared by hand: then anything may have been this row's doing, long ago. */
     sent = SPI_getbinval(row, desc, 5, &null);
-    j->sent_us = null ? 0 : now_us(DatumGetTimestampTz(sent));
-    j->cxt = cxt;
+    claim.sent_us = null ? 0 : now_us(DatumGetTimestampTz(sent));
+    while (d->jobs[i] != NULL)
+        i++;
+    d->jobs[i] = clo_job_new(d->client, &claim, &err);
+    if (d->jobs[i] == NULL)
+        clo_pg_throw(&err);
+    clo_pg_own_set(d->owners[i], d->jobs[i]);
     d->room--;
-    MemoryContextSwitchTo(old);
 }
 
 /* The number of rows taken. */
@@ -584,9 +442,18 @@ static bool
 looking(const drain *d)
 {
     for (int i = 0; i < d->width; i++)
-        if (d->jobs[i].cxt != NULL && d->jobs[i].looks)
+        if (d->jobs[i] != NULL && clo_job_asks(d->jobs[i]) && !is_at(d, i, CLO_JOB_COMMIT))
             return true;
     return false;
+}
+
+/* A row that was written down is let go with its place: should this transaction fail, everything ends and
+ * is looked up. */
+static void
+let_go(drain *d, int i)
+{
+    d->jobs[i] = NULL;
+    clo_pg_release(d->owners[i]);
 }
 
 /* Fills the free places: look-ups first, rows that are due after them. */
@@ -647,10 +514,10 @@ turn(drain *d)
     lock_identity(d);
     clo_pg_box_enter(&d->box);
     for (int i = 0; i < d->width; i++) {
-        if (d->jobs[i].cxt == NULL || !d->jobs[i].ended)
+        if (!is_at(d, i, CLO_JOB_WRITE))
             continue;
-        record(d, &d->jobs[i]);
-        job_end(&d->jobs[i]); /* should this transaction fail, everything ends and is looked up */
+        record(d, d->jobs[i]);
+        let_go(d, i);
     }
     prune(d);
     claim_all(d);
@@ -661,6 +528,12 @@ turn(drain *d)
     ForceSyncCommit();
     commit();
     clo_test_crash("recorded");
+    for (int i = 0; i < d->width; i++) {
+        if (!is_at(d, i, CLO_JOB_COMMIT))
+            continue;
+        clo_job_committed(d->jobs[i]);
+        check_right(d, d->jobs[i]);
+    }
 }
 
 /* ---- an identity ------------------------------------------------------------------------------ */
@@ -681,13 +554,16 @@ run_identity(drain *d)
 {
     d->width = (int)clo_client_setting_int(d->client, "concurrency");
     d->jobs = MemoryContextAllocZero(d->cxt, sizeof *d->jobs * (size_t)d->width);
+    d->owners = MemoryContextAllocZero(d->cxt, sizeof *d->owners * (size_t)d->width);
+    for (int i = 0; i < d->width; i++)
+        d->owners[i] = clo_pg_own(d->cxt, CLO_PG_JOB);
     d->dry = d->stop = d->pruned = false;
     for (;;) {
         bool under_way = false, ended = false;
 
         for (int i = 0; i < d->width; i++) {
-            under_way = under_way || (d->jobs[i].cxt != NULL && !d->jobs[i].ended);
-            ended = ended || (d->jobs[i].cxt != NULL && d->jobs[i].ended);
+            under_way = under_way || (d->jobs[i] != NULL && !is_at(d, i, CLO_JOB_WRITE));
+            ended = ended || is_at(d, i, CLO_JOB_WRITE);
         }
         if (ended || (!d->dry && !d->stop && places(d) > 0))
             turn(d);
@@ -715,6 +591,7 @@ drain_identity(drain *d, const identity *who)
     MemoryContextDelete(d->cxt);
     d->cxt = outer;
     d->jobs = NULL;
+    d->owners = NULL;
     d->client = NULL;
 }
 

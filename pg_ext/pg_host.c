@@ -56,8 +56,8 @@ free_object(clo_pg_kind kind, void *object)
     case CLO_PG_TEXT:
         clo_free(object);
         break;
-    case CLO_PG_FATE:
-        clo_fate_free(object);
+    case CLO_PG_JOB:
+        clo_job_free(object);
         break;
     }
 }

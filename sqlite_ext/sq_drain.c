@@ -7,6 +7,9 @@
  *             rows that are claimed ("sending", a lease, the attempt counted)
  *      step   every call and look-up is moved on, a slice is waited
  *
+ * What happens to a claimed row, and when, is decided by its job (src/job.c), which sends nothing before
+ * it has been told that the claim is durable. This file is the SQL around it.
+ *
  * Any number of workers and processes may do this at once: the transaction is the claim. Nothing is
  * sent before the transaction that claimed it is durable, so synchronous is raised to FULL meanwhile.
  * That is also why draining inside a transaction is refused: the claim could be taken back.
@@ -48,21 +51,6 @@
 #define BUSY_PAUSE_MS 2
 #define BUSY_LIMIT_MS 120000
 #define COMMIT_TRIES 200
-
-typedef struct job {
-    sqlite3_int64 id;
-    int attempts;
-    char *tool, *params; /* sqlite3_malloc */
-    size_t len;
-    int64_t sent_us, lease_us;
-    clo_call *call; /* sends */
-    clo_fate *fate; /* looks up */
-    bool used, looks, started, ended;
-    bool failed;          /* ended with an error of the call or of the look-up itself */
-    bool fresh, recorded; /* claimed, written down in a transaction that is not committed yet */
-    clo_outbox_next next;
-    clo_err err;
-} job;
 
 enum {
     S_BEGIN,
@@ -128,8 +116,8 @@ typedef struct drain {
     sq_probe probe;
     char worker[33];
     char *identity; /* sqlite3_malloc; NULL: none is set */
-    job *
-        jobs; /* twice the width: places of rows that are written down but not committed are not free */
+    /* NULL: a free place. Twice the width: places of rows that are written down but not committed are not free. */
+    clo_job **jobs;
     int width, slots;
     sqlite3_int64 room, ended; /* rows that may still be claimed; rows that came to an end */
     bool dry;                  /* nothing was left to claim */
@@ -193,285 +181,149 @@ bind_time(sqlite3_stmt *s, int i, int64_t offset_ms)
 
 /* ---- jobs ----------------------------------------------------------------------------------- */
 
-static void
-job_end(job *j)
-{
-    clo_call_free(j->call);
-    clo_fate_free(j->fate);
-    sqlite3_free(j->tool);
-    sqlite3_free(j->params);
-    memset(j, 0, sizeof *j);
-}
-
-static void
-ended_with_error(drain *d, job *j)
-{
-    j->ended = j->failed = true;
-    if (j->looks)
-        clo_outbox_after_fate(&j->err, j->sent_us, &j->next);
-    else
-        clo_outbox_after_call(d->state->client, j->tool, j->params, j->len, &j->err, j->attempts,
-                              &j->next);
-    d->stop = d->stop || j->next.stop;
-    if (j->next.report && d->trouble.code == CLO_E_NONE)
-        d->trouble = j->err;
-}
-
-static void
-job_start(drain *d, job *j)
-{
-    clo_client *client = d->state->client;
-    clo_request *req;
-
-    j->started = true;
-    clo_err_clear(&j->err);
-    if (j->looks) {
-        clo_test_crash("lookup");
-        j->fate = clo_fate_new(client, j->tool, j->params, j->len, j->sent_us, &j->err);
-    } else {
-        clo_test_crash("claimed");
-        req = clo_request_execute(j->tool, j->params, j->len, &j->err);
-        if (req != NULL)
-            j->call = clo_call_new(client, req, &j->err);
-    }
-    if (j->fate == NULL && j->call == NULL)
-        ended_with_error(d, j);
-}
-
-/* A call that did not get away in time for its lease goes back as if it had not been claimed. */
 static bool
-too_late(drain *d, job *j)
+is_at(const drain *d, int i, clo_job_next what)
 {
-    if (clo_call_uncertain(j->call) || clo_outbox_may_send(d->state->client, j->lease_us))
-        return false;
-    memset(&j->next, 0, sizeof j->next);
-    clo_err_set(&j->err, CLO_E_RATE, "%s: it could not be sent in time and waits", j->tool);
-    j->next.state = CLO_BOX_PENDING;
-    j->next.uncounted = true;
-    j->next.stop = d->stop = true;
-    j->ended = j->failed = true;
-    return true;
+    return d->jobs[i] != NULL && clo_job_what(d->jobs[i]) == what;
 }
 
-static void
-job_step(drain *d, job *j, int wait_ms)
-{
-    clo_status st;
-
-    if (j->looks) {
-        st = clo_fate_step(j->fate, wait_ms, &j->err);
-        if (st == CLO_DONE) {
-            j->ended = true;
-            clo_test_crash("looked");
-        }
-    } else {
-        if (too_late(d, j))
-            return;
-        st = clo_call_step(j->call, wait_ms, &j->err);
-        if (st == CLO_AGAIN && clo_call_uncertain(j->call))
-            clo_test_crash("sent");
-        if (st == CLO_DONE) {
-            j->ended = true;
-            j->next.state = CLO_BOX_DONE;
-            clo_test_crash("answered");
-        }
-    }
-    if (st == CLO_ERROR)
-        ended_with_error(d, j);
-}
-
-/* Moves every job; waits a slice when none ended. */
+/* Moves every job, waits a slice when none ended, and takes note of what concerns the others. */
 static void
 step_all(drain *d)
 {
-    job *first = NULL;
-    bool any = false;
+    const clo_err *report;
 
+    clo_jobs_step(d->jobs, (size_t)d->slots, SLICE_MS);
     for (int i = 0; i < d->slots; i++) {
-        job *j = &d->jobs[i];
-
-        if (!j->used)
+        if (d->jobs[i] == NULL || !clo_job_stops(d->jobs[i], &report))
             continue;
-        if (!j->started)
-            job_start(d, j);
-        if (!j->ended)
-            job_step(d, j, 0);
-        any = any || j->ended;
-        if (!j->ended && first == NULL)
-            first = j;
+        d->stop = true;
+        if (report != NULL && d->trouble.code == CLO_E_NONE)
+            d->trouble = *report;
     }
-    if (!any && first != NULL)
-        job_step(d, first, SLICE_MS);
 }
 
 /* ---- writing down --------------------------------------------------------------------------- */
 
-/* Drops the candidates of a look-up that belong to other rows, and decides. */
+/* Drops the candidates of a look-up that belong to other rows. */
 static int
-judge(drain *d, job *j, const char **object)
+drop_owned(drain *d, clo_job *job)
 {
     sqlite3_stmt *owned = d->stmt[S_OWNED];
     const char *id;
-    int rc = SQLITE_DONE;
+    int rc;
 
-    clo_err_clear(&j->err);
-    for (size_t i = 0; (id = clo_fate_candidate(j->fate, i)) != NULL; i++) {
+    for (size_t i = 0; (id = clo_job_candidate(job, i)) != NULL; i++) {
         bind_text(owned, 1, id);
-        sqlite3_bind_int64(owned, 2, j->id);
+        sqlite3_bind_int64(owned, 2, clo_job_id(job));
         rc = sqlite3_step(owned);
         (void)sqlite3_reset(owned);
         if (rc == SQLITE_ROW)
-            clo_fate_drop(j->fate, i);
+            clo_job_drop(job, i);
         else if (rc != SQLITE_DONE)
             return rc;
-    }
-    switch (clo_fate_judge(j->fate, object, &j->err)) {
-    case CLO_FATE_FOUND:
-        j->next.state = CLO_BOX_DONE;
-        break;
-    case CLO_FATE_ABSENT:
-        clo_outbox_after_absent(d->state->client, j->attempts, &j->next);
-        clo_err_set(&j->err, CLO_E_UNCERTAIN,
-                    "%s: sent and not answered; the service was asked and does not have it",
-                    j->tool);
-        break;
-    case CLO_FATE_UNKNOWN:
-        j->next.state = CLO_BOX_UNCERTAIN;
-        break;
     }
     return SQLITE_OK;
 }
 
 /* An answer that names an object beats a look-up that took it for another row's. */
 static int
-release_object(drain *d, const job *j, const char *object)
+release_object(drain *d, const clo_job *job, const char *object)
 {
     sqlite3_stmt *s = d->stmt[S_RELEASE];
 
     bind_text(s, 1, object);
-    sqlite3_bind_int64(s, 2, j->id);
+    sqlite3_bind_int64(s, 2, clo_job_id(job));
     bind_time(s, 3, 0);
     return run(d, S_RELEASE);
 }
 
 static void
-bind_error(sqlite3_stmt *s, const job *j)
+bind_outcome(drain *d, const clo_job *job, const clo_outcome *out)
 {
-    const clo_err *e = &j->err;
-    char *text;
+    sqlite3_stmt *s = d->stmt[S_RECORD];
 
-    if (e->code == CLO_E_NONE || j->next.state == CLO_BOX_DONE) {
-        sqlite3_bind_null(s, 8);
-        sqlite3_bind_null(s, 9);
-        return;
-    }
-    text = sqlite3_mprintf("%s%s%s%s%s%s", e->msg, e->detail[0] ? " (" : "", e->detail,
-                           e->detail[0] ? ")" : "", e->hint != NULL ? "; " : "",
-                           e->hint != NULL ? e->hint : "");
-    sqlite3_bind_text(s, 8, clo_code_name(e->code), -1, SQLITE_STATIC);
-    sqlite3_bind_text(s, 9, text, -1, sqlite3_free);
-}
-
-static void
-bind_result(sqlite3_stmt *s, const job *j, const char *object)
-{
-    const char *id = j->call != NULL ? clo_outbox_execution_id(j->call) : "";
-    const char *text;
-    size_t n;
-
-    bind_text(s, 5, id[0] != '\0' ? id : j->err.request_id[0] ? j->err.request_id : NULL);
-    bind_text(s, 6, object);
-    sqlite3_bind_null(s, 7);
-    if (j->next.state != CLO_BOX_DONE)
-        return;
-    if (j->call != NULL && !j->failed && (text = clo_call_result(j->call, &n)) != NULL)
-        sqlite3_bind_text64(s, 7, text, n, SQLITE_TRANSIENT, SQLITE_UTF8);
+    sqlite3_clear_bindings(s);
+    sqlite3_bind_int64(s, 1, clo_job_id(job));
+    bind_text(s, 2, clo_box_name(out->state));
+    if (out->state == CLO_BOX_PENDING)
+        bind_time(s, 3, out->wait_ms);
+    if (out->finished)
+        bind_time(s, 4, 0);
+    bind_text(s, 5, out->execution_id);
+    bind_text(s, 6, out->object_id);
+    if (out->result != NULL)
+        sqlite3_bind_text64(s, 7, out->result, out->result_len, SQLITE_TRANSIENT, SQLITE_UTF8);
+    bind_text(s, 8, out->error_class);
+    bind_text(s, 9, out->error);
+    if (out->state == CLO_BOX_SENDING)
+        bind_time(s, 10, out->wait_ms);
+    sqlite3_bind_int(s, 11, out->uncounted);
+    bind_text(s, 12, d->worker);
+    sqlite3_bind_int(s, 13, out->attempts);
 }
 
 static int
-record(drain *d, job *j)
+record(drain *d, clo_job *job)
 {
-    sqlite3_stmt *s = d->stmt[S_RECORD];
-    const char *object = NULL;
-    bool final, uncertain;
-    int rc = SQLITE_OK;
+    clo_outcome out;
+    int rc = drop_owned(d, job);
 
-    if (j->looks && !j->failed) {
-        rc = judge(d, j, &object);
-    } else if (!j->failed) {
-        object = clo_outbox_object_id(j->call);
-        if (object != NULL)
-            rc = release_object(d, j, object);
-    }
     if (rc != SQLITE_OK)
         return rc;
-    final = j->next.state != CLO_BOX_PENDING && j->next.state != CLO_BOX_SENDING;
-    uncertain = j->next.state == CLO_BOX_UNCERTAIN;
-    sqlite3_clear_bindings(s);
-    sqlite3_bind_int64(s, 1, j->id);
-    bind_text(s, 2, clo_box_name(j->next.state));
-    if (j->next.state == CLO_BOX_PENDING)
-        bind_time(s, 3, j->next.wait_ms);
-    if (final && !uncertain)
-        bind_time(s, 4, 0);
-    bind_result(s, j, object);
-    bind_error(s, j);
-    if (j->next.state == CLO_BOX_SENDING)
-        bind_time(s, 10, j->next.wait_ms);
-    sqlite3_bind_int(s, 11, j->next.uncounted);
-    bind_text(s, 12, d->worker);
-    sqlite3_bind_int(s, 13, j->attempts);
+    clo_job_outcome(job, &out);
+    if (out.claims)
+        rc = release_object(d, job, out.object_id);
+    if (rc != SQLITE_OK)
+        return rc;
+    bind_outcome(d, job, &out);
     rc = run(d, S_RECORD);
     if (rc == SQLITE_OK) {
         /* No row: the lease had run out and another worker looks after it. */
-        j->recorded = true;
-        d->ended += final && sqlite3_changes(d->db) > 0;
+        clo_job_written(job);
+        d->ended += out.ended && sqlite3_changes(d->db) > 0;
     }
     return rc;
 }
 
 /* ---- claiming ------------------------------------------------------------------------------- */
 
-static job *
-free_place(drain *d)
-{
-    for (int i = 0; i < d->slots; i++)
-        if (!d->jobs[i].used)
-            return &d->jobs[i];
-    return NULL;
-}
-
+/* Free places for rows; those that were written down in this transaction count, and none beyond `room`. */
 static int
 places(const drain *d)
 {
     int n = d->width;
 
     for (int i = 0; i < d->slots; i++)
-        n -= d->jobs[i].used && !d->jobs[i].recorded;
+        n -= d->jobs[i] != NULL && clo_job_what(d->jobs[i]) != CLO_JOB_COMMIT;
     return (sqlite3_int64)n < d->room ? n : (int)d->room;
 }
 
 static int
-take_row(drain *d, sqlite3_stmt *s, bool looks, int64_t lease_us)
+take_row(drain *d, sqlite3_stmt *s, bool lost, int64_t lease_us)
 {
-    job *j = free_place(d);
+    clo_claim claim = {
+        .id = sqlite3_column_int64(s, 0),
+        .tool = (const char *)sqlite3_column_text(s, 1),
+        .params = (const char *)sqlite3_column_text(s, 2),
+        .len = (size_t)sqlite3_column_bytes(s, 2),
+        .attempts = sqlite3_column_int(s, 3),
+        .lost = lost,
+        .lease_us = lease_us,
+    };
     const char *sent = (const char *)sqlite3_column_text(s, 4);
+    clo_err err;
+    int i = 0;
 
-    memset(j, 0, sizeof *j);
-    j->used = j->fresh = true;
-    j->looks = looks;
-    j->id = sqlite3_column_int64(s, 0);
-    j->tool = sqlite3_mprintf("%s", sqlite3_column_text(s, 1));
-    j->params = sqlite3_mprintf("%s", sqlite3_column_text(s, 2));
-    j->attempts = sqlite3_column_int(s, 3);
-    j->lease_us = lease_us;
-    if (j->tool == NULL || j->params == NULL)
-        return SQLITE_NOMEM;
-    j->len = strlen(j->params);
     /* Somebody has cleared it by hand: then anything may have been this row's doing, long ago. */
-    if (!clo_outbox_time_us(sent, &j->sent_us))
-        j->sent_us = 0;
-    return SQLITE_OK;
+    if (!clo_outbox_time_us(sent, &claim.sent_us))
+        claim.sent_us = 0;
+    if (claim.tool == NULL || claim.params == NULL)
+        return SQLITE_NOMEM;
+    while (d->jobs[i] != NULL)
+        i++;
+    d->jobs[i] = clo_job_new(d->state->client, &claim, &err);
+    return d->jobs[i] != NULL ? SQLITE_OK : SQLITE_NOMEM;
 }
 
 static int
@@ -509,7 +361,7 @@ static bool
 looking(const drain *d)
 {
     for (int i = 0; i < d->slots; i++)
-        if (d->jobs[i].used && d->jobs[i].looks && !d->jobs[i].recorded)
+        if (d->jobs[i] != NULL && clo_job_asks(d->jobs[i]) && !is_at(d, i, CLO_JOB_COMMIT))
             return true;
     return false;
 }
@@ -559,8 +411,8 @@ transaction(drain *d, bool *dry)
     int rc = run(d, S_BEGIN);
 
     for (int i = 0; rc == SQLITE_OK && i < d->slots; i++)
-        if (d->jobs[i].used && d->jobs[i].ended)
-            rc = record(d, &d->jobs[i]);
+        if (is_at(d, i, CLO_JOB_WRITE))
+            rc = record(d, d->jobs[i]);
     if (rc == SQLITE_OK)
         rc = prune(d);
     if (rc == SQLITE_OK)
@@ -576,13 +428,17 @@ static void
 settle(drain *d, bool committed)
 {
     for (int i = 0; i < d->slots; i++) {
-        job *j = &d->jobs[i];
-
-        if (j->used && (committed ? j->recorded : j->fresh)) {
-            job_end(j);
-        } else if (j->used) {
-            d->room -= j->fresh;
-            j->fresh = j->recorded = false;
+        if (!is_at(d, i, CLO_JOB_COMMIT))
+            continue;
+        if (committed)
+            clo_job_committed(d->jobs[i]);
+        else
+            clo_job_rolled_back(d->jobs[i]);
+        if (is_at(d, i, CLO_JOB_OVER)) {
+            clo_job_free(d->jobs[i]);
+            d->jobs[i] = NULL;
+        } else {
+            d->room -= committed; /* a claim that holds */
         }
     }
     d->pruned = d->pruned || committed;
@@ -617,9 +473,6 @@ turn(drain *d, clo_err *err)
 static clo_status
 stopped_or_late(drain *d, clo_err *err)
 {
-    int64_t now = 0;
-    char text[32];
-
     if (sq_interrupted(d->db, &d->probe)) {
         clo_err_clear(err);
         return clo_err_set(err, CLO_E_STOPPED,
@@ -628,25 +481,12 @@ stopped_or_late(drain *d, clo_err *err)
     }
     if (d->busy_since_us == 0)
         return CLO_OK;
-    clo_outbox_time(0, text);
-    (void)clo_outbox_time_us(text, &now);
-    if (now - d->busy_since_us < INT64_C(1000) * BUSY_LIMIT_MS)
+    if (clo_outbox_now_us() - d->busy_since_us < INT64_C(1000) * BUSY_LIMIT_MS)
         return CLO_OK;
     clo_err_clear(err);
     clo_err_set(err, CLO_E_RATE, "the database has been locked by others for too long");
     err->hint = "rows under way stay in state sending until it is known what became of them";
     return CLO_ERROR;
-}
-
-static void
-note_busy(drain *d)
-{
-    char text[32];
-
-    if (d->busy_since_us != 0)
-        return;
-    clo_outbox_time(0, text);
-    (void)clo_outbox_time_us(text, &d->busy_since_us);
 }
 
 static clo_status
@@ -657,16 +497,16 @@ loop(drain *d, clo_err *err)
         clo_status st;
 
         for (int i = 0; i < d->slots; i++) {
-            under_way = under_way || (d->jobs[i].used && !d->jobs[i].ended);
-            ended = ended || (d->jobs[i].used && d->jobs[i].ended);
+            under_way = under_way || (d->jobs[i] != NULL && !is_at(d, i, CLO_JOB_WRITE));
+            ended = ended || is_at(d, i, CLO_JOB_WRITE);
         }
         if (ended || (!d->dry && !d->stop && places(d) > 0)) {
             st = turn(d, err);
             if (st == CLO_ERROR)
                 return st;
             busy = st == CLO_AGAIN;
-            if (busy)
-                note_busy(d);
+            if (busy && d->busy_since_us == 0)
+                d->busy_since_us = clo_outbox_now_us();
         } else if (!under_way) {
             return CLO_OK;
         }
@@ -707,18 +547,20 @@ prepare(drain *d, clo_err *err)
 {
     unsigned char bytes[16];
     const char *identity = clo_client_setting(d->state->client, "identifier");
+    size_t size;
 
     sqlite3_randomness(sizeof bytes, bytes);
     for (size_t i = 0; i < sizeof bytes; i++)
         sqlite3_snprintf(3, d->worker + 2 * i, "%02x", bytes[i]);
     d->width = (int)clo_client_setting_int(d->state->client, "concurrency");
     d->slots = 2 * d->width;
-    d->jobs = sqlite3_malloc64((size_t)d->slots * sizeof *d->jobs);
+    size = (size_t)d->slots * sizeof(void *);
+    d->jobs = sqlite3_malloc64(size);
     if (identity != NULL)
         d->identity = sqlite3_mprintf("%s", identity);
     if (d->jobs == NULL || (identity != NULL && d->identity == NULL))
         return clo_err_set(err, CLO_E_NOMEM, "out of memory");
-    memset(d->jobs, 0, (size_t)d->slots * sizeof *d->jobs);
+    memset(d->jobs, 0, size);
     for (int i = 0; i < S_COUNT; i++)
         if (sqlite3_prepare_v2(d->db, sql[i], -1, &d->stmt[i], NULL) != SQLITE_OK)
             return db_error(d, err);
@@ -768,7 +610,7 @@ sq_outbox_drain(sq_state *state, sqlite3_int64 max, clo_err *err)
         *err = d.trouble;
     roll_back(&d);
     for (int i = 0; d.jobs != NULL && i < d.slots; i++)
-        job_end(&d.jobs[i]);
+        clo_job_free(d.jobs[i]);
     sq_probe_end(&d.probe);
     for (int i = 0; i < S_COUNT; i++)
         sqlite3_finalize(d.stmt[i]);

@@ -616,10 +616,11 @@ clo_table *clo_table_extend(const clo_table *base, const clo_column *extra, size
 void clo_table_free(clo_table *table); /* only dynamic ones; NULL is fine */
 
 /* ------------------------------------------------------------------------------------------
- * Outbox (outbox.c, fate.c): calls kept in a table of the host and sent later
+ * Outbox (outbox.c, job.c, fate.c): calls kept in a table of the host and sent later
  *
  * The table, its transactions and who may see which row are the host's. The core checks what goes
- * in, finds out what became of a call whose answer was lost, and decides what happens next.
+ * in; of a row that a worker of the host has claimed it says what to do, sends the call, finds out
+ * what became of one whose answer was lost, and says what to write into the row.
  * ---------------------------------------------------------------------------------------- */
 
 #define CLO_OUTBOX_LEASE_MS 60000 /* at most, on top of the time limit of a call */
@@ -653,54 +654,90 @@ void clo_outbox_options_free(clo_outbox_options *o);
 
 /* Refuses to drain: settings that are missing, or the read-only switch. */
 clo_status clo_outbox_ready(const clo_client *client, clo_err *err) CLO_MUST_USE;
-/* Now, and a moment relative to it, as canonical UTC text; the same text as microseconds. */
+/* Now, as microseconds; now and a moment relative to it, as canonical UTC text; that text as
+ * microseconds. */
+int64_t clo_outbox_now_us(void);
 void clo_outbox_time(int64_t offset_ms, char out[32]);
 bool clo_outbox_time_us(const char *text, int64_t *us);
-/* How long a worker owns a row that it has claimed. A call may only begin to leave while
- * clo_outbox_may_send holds, so it has ended, or timed out, before the lease does. */
+/* How long a worker owns a row that it has claimed. */
 int64_t clo_outbox_lease_ms(const clo_client *client);
-bool clo_outbox_may_send(const clo_client *client, int64_t lease_until_us);
 
-/* What happens to a row next. */
-typedef struct clo_outbox_next {
+/* A claimed row as a state machine (job.c). The host does what it says:
+ *
+ *      clo_job_new -> COMMIT -> { clo_jobs_step }* -> WRITE -> clo_job_outcome -> clo_job_written
+ *                  -> COMMIT -> OVER -> clo_job_free
+ *
+ * Nothing is sent, or asked, before clo_job_committed has said that the claim is durable. */
+typedef struct clo_job clo_job;
+
+typedef enum clo_job_next {
+    CLO_JOB_COMMIT,  /* the claim, or what was written, is not durable yet */
+    CLO_JOB_SEND,    /* clo_jobs_step begins to send it */
+    CLO_JOB_LOOK_UP, /* clo_jobs_step begins to ask for its fate; it is not sent */
+    CLO_JOB_WAIT,    /* clo_jobs_step moves it on */
+    CLO_JOB_WRITE,   /* clo_job_outcome says what to write into the row */
+    CLO_JOB_OVER     /* clo_job_free */
+} clo_job_next;
+
+/* The row as the claim found it: in state sending now, with a lease, durable at the next commit. */
+typedef struct clo_claim {
+    int64_t id;
+    const char *tool, *params; /* copied */
+    size_t len;                /* of params */
+    int attempts;              /* including this one, when it is to be sent */
+    bool lost;                 /* it was in state sending before: not sent, looked up */
+    int64_t sent_us;           /* when it was last sent, 0 unknown */
+    int64_t lease_us;          /* the row is ours until then */
+} clo_claim;
+
+/* Takes a reference on the client. NULL: out of memory. */
+clo_job *clo_job_new(clo_client *client, const clo_claim *claim, clo_err *err) CLO_MUST_USE;
+/* Any state; a call under way is dropped and its row stays as it is in the table. NULL is fine. */
+void clo_job_free(clo_job *job);
+clo_job_next clo_job_what(const clo_job *job);
+int64_t clo_job_id(const clo_job *job);
+const char *clo_job_tool(const clo_job *job);
+bool clo_job_asks(const clo_job *job); /* claimed as lost */
+
+/* The transaction of the claim, or of clo_job_written, is durable: SEND, LOOK_UP, or OVER. */
+void clo_job_committed(clo_job *job);
+/* It has never been: OVER, or WRITE again. */
+void clo_job_rolled_back(clo_job *job);
+/* The host does not let it be sent: it ends with `why`. Only in SEND. */
+void clo_job_refuse(clo_job *job, const clo_err *why);
+/* Moves every job that is in SEND, LOOK_UP or WAIT (entries may be NULL); when none of all has come to
+ * WRITE, waits at most wait_ms for one that is under way. */
+void clo_jobs_step(clo_job *const *jobs, size_t n, int wait_ms);
+/* In WRITE. True: take no further rows now, they would meet the same. *report (NULL: nothing): the
+ * caller has to know, a person must act. */
+bool clo_job_stops(const clo_job *job, const clo_err **report);
+
+/* In WRITE, after a look-up: ids of objects that may be the effect, NULL beyond the last. The host drops those
+ * that are the effect of another row, in the transaction that writes the outcome. */
+const char *clo_job_candidate(const clo_job *job, size_t i);
+void clo_job_drop(clo_job *job, size_t i);
+
+/* What to write, unless the row is no longer ours (another worker, another attempt). Texts are borrowed
+ * from the job; NULL leaves the column NULL, except as said. */
+typedef struct clo_outcome {
     clo_box state;
-    int64_t wait_ms; /* PENDING: until it is due; SENDING: until its fate is asked for */
+    bool ended;      /* nothing happens to it any more, unless a person asks for it: to be told */
+    bool finished;   /* `finished` is now; an uncertain row has ended but is not finished */
+    int64_t wait_ms; /* PENDING: next_attempt, SENDING: lease_until, from now; else 0 */
+    int attempts;    /* as claimed: the row has to say so still */
     bool uncounted;  /* the attempt does not count: the row was not at fault */
-    bool stop;       /* take no further rows now: they would meet the same */
-    bool report;     /* ... and the caller has to know, a person must act */
-} clo_outbox_next;
-/* After a call ended with `err`; `attempts` counts this one. */
-void clo_outbox_after_call(const clo_client *client, const char *tool, const char *params,
-                           size_t len, const clo_err *err, int attempts, clo_outbox_next *out);
-/* What a finished call says besides its result: execution id ("" if none), and the id of the object
- * that a create made (NULL if none). Borrowed from the call. */
-const char *clo_outbox_execution_id(const clo_call *call);
-const char *clo_outbox_object_id(const clo_call *call);
-
-/* The fate of a call that was sent and not answered: looks for its effect at the service. */
-typedef struct clo_fate clo_fate;
-typedef enum clo_fate_verdict {
-    CLO_FATE_FOUND,  /* it was carried out */
-    CLO_FATE_ABSENT, /* it was not, or repeating it changes nothing: send it (again) */
-    CLO_FATE_UNKNOWN
-} clo_fate_verdict;
-/* `sent_us`: when it was last sent. Sends nothing before the first step. */
-clo_fate *clo_fate_new(clo_client *client, const char *tool, const char *params, size_t len,
-                       int64_t sent_us, clo_err *err) CLO_MUST_USE;
-/* AGAIN, DONE or ERROR. Blocks at most wait_ms. */
-clo_status clo_fate_step(clo_fate *f, int wait_ms, clo_err *err) CLO_MUST_USE;
-/* After DONE: ids of objects that may be the effect, NULL beyond the last. The host drops those
- * that are the effect of another row, then asks for the verdict. */
-const char *clo_fate_candidate(const clo_fate *f, size_t i);
-void clo_fate_drop(clo_fate *f, size_t i);
-/* FOUND: *id is the object (NULL when there is none to name). `err` (UNCERTAIN) gets the reason of
- * UNKNOWN. */
-clo_fate_verdict clo_fate_judge(const clo_fate *f, const char **id, clo_err *err);
-void clo_fate_free(clo_fate *f); /* NULL is fine */
-/* After a step failed: SENDING (ask again later) or UNCERTAIN. */
-void clo_outbox_after_fate(const clo_err *err, int64_t sent_us, clo_outbox_next *out);
-/* After ABSENT. */
-void clo_outbox_after_absent(const clo_client *client, int attempts, clo_outbox_next *out);
+    const char *execution_id; /* NULL: stays */
+    const char *object_id;
+    bool claims;        /* the answer itself names the object: a look-up that gave it to another row
+                         * was wrong, and that row is lost again */
+    const char *result; /* JSON; NULL: {"id": object_id} if there is one, else it stays */
+    size_t result_len;
+    const char *error_class, *error;
+} clo_outcome;
+/* In WRITE. May be asked again after a roll-back. */
+void clo_job_outcome(clo_job *job, clo_outcome *out);
+/* It has been written, in a transaction that is not durable yet: COMMIT. */
+void clo_job_written(clo_job *job);
 
 /* Debug builds only: the environment variable CLO_TEST_CRASH=label kills the process at that step,
  * as kill -9 would. */

@@ -449,7 +449,27 @@ const char *clo_cache_text(clo_cache *c, const char *key, size_t len, int64_t no
 /* Grows with each clear: who keeps answers elsewhere compares. */
 unsigned clo_cache_generation(const clo_cache *c);
 
-/* ---- fate.c ----------------------------------------------------------------------------- */
+/* ---- fate.c -----------------------------------------------------------------------------
+ * The fate of a call that was sent and not answered: looks for its effect at the service. */
+typedef struct clo_fate clo_fate;
+typedef enum clo_fate_verdict {
+    CLO_FATE_FOUND,  /* it was carried out */
+    CLO_FATE_ABSENT, /* it was not, or repeating it changes nothing: send it (again) */
+    CLO_FATE_UNKNOWN
+} clo_fate_verdict;
+/* `sent_us`: when it was last sent. Sends nothing before the first step. */
+clo_fate *clo_fate_new(clo_client *client, const char *tool, const char *params, size_t len,
+                       int64_t sent_us, clo_err *err) CLO_MUST_USE;
+/* AGAIN, DONE or ERROR. Blocks at most wait_ms. */
+clo_status clo_fate_step(clo_fate *f, int wait_ms, clo_err *err) CLO_MUST_USE;
+/* After DONE: clo_job_candidate and clo_job_drop. */
+const char *clo_fate_candidate(const clo_fate *f, size_t i);
+void clo_fate_drop(clo_fate *f, size_t i);
+/* FOUND: *id is the object (NULL when there is none to name). `err` (UNCERTAIN) gets the reason of
+ * UNKNOWN. */
+clo_fate_verdict clo_fate_judge(const clo_fate *f, const char **id, clo_err *err);
+void clo_fate_free(clo_fate *f); /* NULL is fine */
+
 typedef enum clo_fate_means {
     CLO_FATE_REPEAT, /* repeating it ends in the same state */
     CLO_FATE_ASK,    /* its effect can be looked up */
@@ -459,9 +479,50 @@ clo_fate_means clo_fate_means_of(const char *tool, const char *params, size_t le
 /* How two texts compare, when the service may have tidied one of them: 2 the same, 1 nearly, 0 not. */
 int clo_fate_alike(const char *sent, size_t n, const char *found, size_t m, bool rich);
 
-/* ---- outbox.c --------------------------------------------------------------------------- */
+/* ---- outbox.c ---------------------------------------------------------------------------
+ * What each end of an attempt means for its row; without clock, network or table. */
 /* Pause before the next attempt: doubles from 2 s to an hour, half of it random by `seed`; not less than what the
  * service asked for. */
 int64_t clo_outbox_delay(int attempts, int retry_after_ms, uint64_t seed);
+/* A call may only begin to leave while this holds, so it has ended, or timed out, before its lease does. */
+bool clo_outbox_may_send(const clo_client *client, int64_t lease_us, int64_t now_us);
+/* What happens to a row next. */
+typedef struct clo_outbox_next {
+    clo_box state;
+    int64_t wait_ms; /* PENDING: until it is due; SENDING: until its fate is asked for */
+    bool uncounted;  /* the attempt does not count: the row was not at fault */
+    bool stop;       /* take no further rows now: they would meet the same */
+    bool report;     /* ... and the caller has to know, a person must act */
+} clo_outbox_next;
+/* After a call ended with `err`; `attempts` counts this one. */
+void clo_outbox_after_call(const clo_client *client, const char *tool, const char *params,
+                           size_t len, const clo_err *err, int attempts, int64_t now_us,
+                           clo_outbox_next *out);
+/* After a step of a look-up failed: SENDING (ask again later) or UNCERTAIN. */
+void clo_outbox_after_fate(const clo_err *err, int64_t sent_us, int64_t now_us,
+                           clo_outbox_next *out);
+/* After ABSENT. */
+void clo_outbox_after_absent(const clo_client *client, int attempts, clo_outbox_next *out);
+/* What a finished call says besides its result: execution id ("" if none), and the id of the object
+ * that a create made (NULL if none). Borrowed from the call. */
+const char *clo_outbox_execution_id(const clo_call *call);
+const char *clo_outbox_object_id(const clo_call *call);
+
+/* ---- job.c ------------------------------------------------------------------------------
+ * The machine without its pump: the events that clo_jobs_step reports to it, and that tests report instead of a
+ * network. An event out of turn changes nothing. */
+/* The one request of a job in SEND, which is then in WAIT. NULL: it is not its turn, or the job has ended in
+ * WRITE, because the call is refused before it is sent. */
+clo_request *clo_job_request(clo_job *job, int64_t now_us);
+/* The question of a job in LOOK_UP may be asked; it is then in WAIT. */
+bool clo_job_question(clo_job *job);
+/* Before each step of a call of which nothing has left yet. False: its lease has no room for it any more; the call is
+ * gone and the row goes back. */
+bool clo_job_may_leave(clo_job *job, int64_t now_us);
+void clo_job_answered(clo_job *job);
+void clo_job_failed(clo_job *job, const clo_err *err, int64_t now_us); /* the call or the look-up */
+void clo_job_looked(clo_job *job);
+/* After clo_job_looked, in WRITE. `object` is borrowed; `err` says why it is UNKNOWN. */
+void clo_job_judged(clo_job *job, clo_fate_verdict verdict, const char *object, const clo_err *err);
 
 #endif

@@ -10,11 +10,9 @@
  *         +-----------------+      time are over, fate.c asks the service
  *                                      found: done    absent: pending    no telling: uncertain
  *
- * Invariants that host and core keep together
- *  - "sending" is durable before the first byte of the call can leave.
- *  - A row in "sending" is never sent again before its fate was asked for.
- *  - A call begins to leave only while its lease has room for the time limit of the call
- *    (clo_outbox_may_send), so nobody else asks for its fate while it may still be under way.
+ * This file holds the rules; job.c takes one claimed row through them, and keeps what must hold
+ * on the way (nothing leaves before "sending" is durable, nothing is sent again before its fate was
+ * asked for).
  *
  * What an error means for the row. Errors of the content (ARG, REJECTED, CONFLICT, NOTFOUND,
  * FORBIDDEN) stay errors: failed. Errors where nothing was done wait and try again, with a pause that
@@ -211,6 +209,12 @@ clo_outbox_ready(const clo_client *client, clo_err *err)
     return clo_config_ready(&client->config, err);
 }
 
+int64_t
+clo_outbox_now_us(void)
+{
+    return clo_wall_us();
+}
+
 void
 clo_outbox_time(int64_t offset_ms, char out[32])
 {
@@ -238,11 +242,11 @@ clo_outbox_lease_ms(const clo_client *client)
 }
 
 bool
-clo_outbox_may_send(const clo_client *client, int64_t lease_until_us)
+clo_outbox_may_send(const clo_client *client, int64_t lease_us, int64_t now_us)
 {
     int64_t need_ms = clo_config_int(&client->config, CLO_OPT_TIMEOUT_MS) + SEND_ROOM_MS;
 
-    return clo_wall_us() + need_ms * 1000 <= lease_until_us;
+    return now_us + need_ms * 1000 <= lease_us;
 }
 
 int64_t
@@ -303,10 +307,10 @@ after_nothing(const clo_client *client, const clo_err *err, int attempts, int64_
 
 void
 clo_outbox_after_call(const clo_client *client, const char *tool, const char *params, size_t len,
-                      const clo_err *err, int attempts, clo_outbox_next *out)
+                      const clo_err *err, int attempts, int64_t now_us, clo_outbox_next *out)
 {
     const clo_tool *t = clo_tool_find(tool);
-    int64_t pause = clo_outbox_delay(attempts, err->retry_after_ms, (uint64_t)clo_wall_us());
+    int64_t pause = clo_outbox_delay(attempts, err->retry_after_ms, (uint64_t)now_us);
 
     memset(out, 0, sizeof *out);
     out->state = CLO_BOX_FAILED;
@@ -344,9 +348,9 @@ clo_outbox_after_call(const clo_client *client, const char *tool, const char *pa
 
 /* Without a count of look-ups in the table the pause grows with the age of the question. */
 void
-clo_outbox_after_fate(const clo_err *err, int64_t sent_us, clo_outbox_next *out)
+clo_outbox_after_fate(const clo_err *err, int64_t sent_us, int64_t now_us, clo_outbox_next *out)
 {
-    int64_t age = (clo_wall_us() - sent_us) / 1000;
+    int64_t age = (now_us - sent_us) / 1000;
 
     memset(out, 0, sizeof *out);
     out->state = CLO_BOX_SENDING;

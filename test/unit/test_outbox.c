@@ -154,9 +154,9 @@ test_lease(void **state)
 
     (void)state;
     assert_int_equal(clo_outbox_lease_ms(c), 65000 + 250 + CLO_OUTBOX_LEASE_MS);
-    assert_true(clo_outbox_may_send(c, now + 70000 * INT64_C(1000)));
-    assert_false(clo_outbox_may_send(c, now + 65000 * INT64_C(1000)));
-    assert_false(clo_outbox_may_send(c, now - 1));
+    assert_true(clo_outbox_may_send(c, now + 70000 * INT64_C(1000), now));
+    assert_false(clo_outbox_may_send(c, now + 65000 * INT64_C(1000), now));
+    assert_false(clo_outbox_may_send(c, now - 1, now));
     assert_int_equal(clo_client_set(c, "outbox_settle_ms", "0", CLO_FROM_SESSION, &err), CLO_OK);
     assert_int_equal(clo_outbox_lease_ms(c), 65000 + 250 + 1000);
     clo_client_unref(c);
@@ -176,7 +176,7 @@ after(const clo_client *c, const char *tool, const char *params, clo_code code, 
     clo_err_clear(&err);
     clo_err_set(&err, code, "%s", "it went wrong");
     err.uncertain = code == CLO_E_UNCERTAIN;
-    clo_outbox_after_call(c, tool, params, strlen(params), &err, attempts, &next);
+    clo_outbox_after_call(c, tool, params, strlen(params), &err, attempts, clo_wall_us(), &next);
     return next;
 }
 
@@ -267,7 +267,7 @@ test_unknown_tool_fails_alone(void **state)
     (void)state;
     clo_err_clear(&err);
     clo_err_set(&err, CLO_E_CONFIG, "close_new: the service has no such tool");
-    clo_outbox_after_call(c, "close_new", "{}", 2, &err, 1, &next);
+    clo_outbox_after_call(c, "close_new", "{}", 2, &err, 1, clo_wall_us(), &next);
     assert_int_equal(next.state, CLO_BOX_FAILED);
     assert_false(next.stop);
     clo_client_unref(c);
@@ -298,12 +298,12 @@ test_after_a_failed_look_up(void **state)
 
         clo_err_clear(&err);
         clo_err_set(&err, cases[i].code, "no");
-        clo_outbox_after_fate(&err, now, &next);
+        clo_outbox_after_fate(&err, now, now, &next);
         assert_int_equal(next.state, cases[i].now);
         assert_int_equal(next.stop, cases[i].stop);
         assert_int_equal(next.report, cases[i].report);
         assert_in_range(next.wait_ms, 1000, 10 * 60 * 1000);
-        clo_outbox_after_fate(&err, now - two_days, &next);
+        clo_outbox_after_fate(&err, now - two_days, now, &next);
         assert_int_equal(next.state, cases[i].old);
         assert_int_equal(next.wait_ms, 10 * 60 * 1000);
     }
