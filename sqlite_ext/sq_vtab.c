@@ -13,9 +13,9 @@
  * be looked up again.
  *
  * Life of a cursor: xOpen, then xFilter any number of times (a join calls it for each outer row),
- * then xClose. A new scan is opened before the old one is dropped: the core shares answers among
- * the scans of a statement as long as one is open, so the inner side of a join does not read
- * the same page twice.
+ * then xClose. The core shares answers among the scans of a statement, so that the inner side of a join
+ * does not read the same page twice. A correlated sub-select opens its next cursor before it closes the
+ * last one, and filters it afterwards: so it is the cursor that holds the statement, not its scan.
  *
  * A scan may be a count (sq_plan.c): one request, and as many rows as it says, whose only columns are those
  * that an equality fixes. DELETE reads the id all the same, and does not announce it: the first time
@@ -208,10 +208,10 @@ cursor_open(sqlite3_vtab *vtab, sqlite3_vtab_cursor **out)
 {
     sq_cursor *cur = sqlite3_malloc64(sizeof *cur);
 
-    (void)vtab;
     if (cur == NULL)
         return SQLITE_NOMEM;
     memset(cur, 0, sizeof *cur);
+    clo_statement_begin(((const sq_table *)vtab)->state->client);
     *out = &cur->base;
     return SQLITE_OK;
 }
@@ -233,6 +233,7 @@ cursor_close(sqlite3_vtab_cursor *base)
     sq_cursor *cur = (sq_cursor *)base;
 
     clo_cursor_free(cur->scan);
+    clo_statement_end(((const sq_table *)base->pVtab)->state->client);
     drop_values(cur);
     sq_probe_end(&cur->probe);
     sqlite3_free(cur);

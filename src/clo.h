@@ -596,6 +596,11 @@ void clo_cursor_stats(const clo_cursor *cur, clo_scan_stats *out);
 /* Any state; transfers under way are dropped. Never blocks. NULL is fine. */
 void clo_cursor_free(clo_cursor *cur);
 
+/* What is read once serves the whole statement, which lasts while a cursor is open. A host whose cursors
+ * come and go inside one (a correlated sub-select) holds it with such a pair. */
+void clo_statement_begin(clo_client *client);
+void clo_statement_end(clo_client *client);
+
 /* ------------------------------------------------------------------------------------------
  * Custom fields as columns (fields.c)
  * ---------------------------------------------------------------------------------------- */

@@ -394,7 +394,7 @@ struct clo_client {
     int64_t wake_ms;       /* earliest moment that a polled call waits for, 0: none */
     char *last_id;
     clo_cache *cache;
-    int open_cursors;           /* answers are shared while > 0 (one statement) */
+    int open_cursors;           /* and statements held: answers are shared while > 0 */
     int64_t cursors_since_ms;   /* monotonic: when open_cursors last left 0 (cursor.c) */
     struct clo_fetch *fetches;  /* reads under way, for sharing (fetch.c) */
     struct clo_cursor *cursors; /* the open ones, newest first (cursor.c) */

@@ -145,7 +145,7 @@ open_parent(clo_cursor *cur, clo_err *err)
     clo_colset_add(&q.needed, clo_table_key(q.table));
     if (clo_plan_make(cur->client, &q, &plan, err) != CLO_OK)
         return CLO_ERROR;
-    cur->parent = open_cursor(cur->client, &plan, NULL, -1, 0, cur->scan.gate, false, err);
+    cur->parent = clo_cursor_open_raw(cur->client, &plan, cur->scan.gate, err);
     return cur->parent != NULL ? CLO_OK : CLO_ERROR;
 }
 
@@ -193,15 +193,10 @@ prepare(clo_cursor *cur, const clo_bind *binds, int64_t offset, clo_err *err)
     return CLO_OK;
 }
 
-/* The first open cursor of a client begins a statement: answers of earlier ones are too old, unless
- * cache_ttl_ms keeps them. */
-static void
-begin_statement(clo_cursor *cur)
+/* Answers of an earlier statement are too old, unless cache_ttl_ms keeps them. */
+void
+clo_statement_begin(clo_client *client)
 {
-    clo_client *client = cur->client;
-
-    cur->next_open = client->cursors;
-    client->cursors = cur;
     if (client->open_cursors++ > 0)
         return;
     client->cursors_since_ms = clo_now_ms();
@@ -209,21 +204,33 @@ begin_statement(clo_cursor *cur)
         clo_cache_clear(client->cache);
 }
 
-static void
-end_statement(clo_cursor *cur)
+void
+clo_statement_end(clo_client *client)
 {
-    clo_client *client = cur->client;
-
-    for (clo_cursor **p = &client->cursors; *p != NULL; p = &(*p)->next_open)
-        if (*p == cur) {
-            *p = cur->next_open;
-            break;
-        }
     if (--client->open_cursors > 0)
         return;
     clo_lookups_end(client);
     if (client->cache != NULL && clo_config_int(&client->config, CLO_OPT_CACHE_TTL_MS) == 0)
         clo_cache_clear(client->cache);
+}
+
+static void
+enlist(clo_cursor *cur)
+{
+    cur->next_open = cur->client->cursors;
+    cur->client->cursors = cur;
+    clo_statement_begin(cur->client);
+}
+
+static void
+unlist(clo_cursor *cur)
+{
+    for (clo_cursor **p = &cur->client->cursors; *p != NULL; p = &(*p)->next_open)
+        if (*p == cur) {
+            *p = cur->next_open;
+            break;
+        }
+    clo_statement_end(cur->client);
 }
 
 static clo_cursor *
@@ -239,7 +246,7 @@ open_cursor(clo_client *client, const clo_plan *plan, const clo_bind *binds, int
     cur->client = clo_client_ref(client);
     cur->raw = raw;
     if (!raw)
-        begin_statement(cur);
+        enlist(cur);
     cur->plan = *plan;
     cur->limit = limit < 0 ? -1 : limit;
     cur->scan.gate = gate != NULL ? gate : &cur->own_gate;
@@ -370,14 +377,12 @@ stop_all(clo_cursor *cur)
 static clo_status
 next_parent(clo_cursor *cur, clo_err *err)
 {
-    const clo_table *t = cur->parent->plan.table;
     clo_status st = clo_cursor_step(cur->parent, 0, err);
-    const clo_value *id;
 
     if (st != CLO_ROW)
         return st;
-    id = &clo_cursor_row(cur->parent)[clo_table_key(t)];
-    cur->parent_id = clo_strndup(id->text, id->len);
+    cur->parent_id =
+        clo_strdup(clo_json_str(clo_json_get(clo_cursor_raw(cur->parent), "id"), NULL));
     return cur->parent_id != NULL ? CLO_ROW : clo_err_nomem(err);
 }
 
@@ -759,7 +764,7 @@ clo_cursor_free(clo_cursor *cur)
     clo_free(cur->vals);
     if (cur->client != NULL) {
         if (!cur->raw)
-            end_statement(cur);
+            unlist(cur);
         clo_client_unref(cur->client);
     }
     clo_free(cur);

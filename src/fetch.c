@@ -391,6 +391,16 @@ clo_fetch_cost_once(clo_fetch *f, clo_fetch_cost *cost)
     return true;
 }
 
+int64_t
+clo_fetch_waiting(const clo_client *client, const clo_lookup *lookup)
+{
+    int64_t n = 0;
+
+    for (const clo_fetch *f = client->fetches; f != NULL; f = f->next)
+        n += f->lookup == lookup;
+    return n;
+}
+
 void
 clo_fetch_detach(clo_client *client, const clo_lookup *lookup)
 {

@@ -51,7 +51,14 @@
 
 #include <string.h>
 
-enum { PLAIN_LIST = 16, MAX_AHEAD = 32, LOOK_ROWS = 256, SMALL_CACHE = 65536, LONG_LOOP = 16 };
+enum {
+    PLAIN_LIST = 16,
+    MAX_AHEAD = 32,
+    LOOK_ROWS = 256,
+    SMALL_CACHE = 65536,
+    LONG_LOOP = 16,
+    MAX_PARENTS = 1000
+};
 
 #define NO_ROW UINT32_MAX
 
@@ -105,11 +112,22 @@ struct clo_lookup {
 
 /* ---- which scans ---------------------------------------------------------------------------- */
 
+/* A table that is a list for each row of another one is read whole where those are few. */
 static bool
-walkable(const clo_table *t)
+few_parents(const clo_client *client, const clo_table *t)
 {
-    return t->list != NULL && t->parent == NULL && t->pager != CLO_PAGE_EVENTS &&
-           t->pager != CLO_PAGE_ONE &&
+    const clo_table *parent = t->parent != NULL ? clo_table_find(t->parent) : NULL;
+    double known = parent != NULL ? clo_known_rows(client, parent) : 0;
+
+    return t->parent == NULL ||
+           (parent != NULL && (known > 0 ? known : parent->guess_rows) <= MAX_PARENTS);
+}
+
+static bool
+walkable(const clo_client *client, const clo_table *t)
+{
+    return t->list != NULL && t->pager != CLO_PAGE_EVENTS && t->pager != CLO_PAGE_ONE &&
+           few_parents(client, t) &&
            (t->each_param == NULL || t->each_values[0] == NULL || t->each_values[1] == NULL);
 }
 
@@ -141,7 +159,7 @@ eligible(const clo_scan *s)
     const clo_cond *c = &s->conds[0];
 
     if (!clo_config_int(&s->client->config, CLO_OPT_LOOKAHEAD) || s->n_conds != 1 ||
-        !walkable(s->table) || reads_raw(s) || c->column->type != CLO_T_TEXT)
+        !walkable(s->client, s->table) || reads_raw(s) || c->column->type != CLO_T_TEXT)
         return false;
     if (c->slot->op == CLO_OP_IN ? c->n <= PLAIN_LIST : c->slot->op != CLO_OP_EQ)
         return false;
@@ -463,6 +481,8 @@ pages(const clo_lookup *lk)
 {
     int64_t total = lk->walk != NULL ? clo_cursor_total(lk->walk) : -1;
 
+    if (lk->table->parent != NULL)
+        return -1;
     if (lk->table->pager == CLO_PAGE_WHOLE)
         return 1;
     if (total < 0)
@@ -470,11 +490,20 @@ pages(const clo_lookup *lk)
     return total < 0 ? -1 : pages_of(lk, total);
 }
 
+/* Pages that have been read. */
+static int64_t
+pages_seen(const clo_lookup *lk)
+{
+    if (lk->table->parent != NULL)
+        return lk->gate.asked - lk->gate.in_flight;
+    return lk->rows_seen > 0 ? pages_of(lk, lk->rows_seen) : 0;
+}
+
 /* As many single reads are never too many: the table has at least so many pages. */
 static bool
 may_read(const clo_lookup *lk)
 {
-    int64_t all = pages(lk), seen = lk->rows_seen > 0 ? pages_of(lk, lk->rows_seen) : 0;
+    int64_t all = pages(lk), seen = pages_seen(lk);
 
     return lk->off || lk->reads < (all > seen ? all : seen + 1);
 }
@@ -491,11 +520,11 @@ allowance(clo_lookup *lk)
         lk->all_paid = true;
     if (lk->all_paid)
         return INT64_MAX;
-    if (all < 0 && lk->rows_seen == 0)
+    if (all < 0 && pages_seen(lk) == 0)
         return 1;
     if (all > 0 && (keys < all / 4 || keys <= lk->planned))
         return lk->gate.asked;
-    paid--; /* the read that the present key may need */
+    paid -= clo_fetch_waiting(lk->client, lk); /* the reads that the present keys may need */
     /* Keys that will be asked for next count as well; more of them in a long loop that has followed another
      * cursor so far. */
     paid += 2 * (keys >= LONG_LOOP && lk->n_ahead > 0 ? lk->credit : lk->n_ahead);
@@ -571,7 +600,8 @@ turn(clo_lookup *lk)
         read_on(lk);
         more = lk->walk != NULL ? allowance(lk) : 0; /* the first page tells how many there are */
         /* A list that starts again, in another order, needs its first page twice. */
-        if (lk->walk != NULL && lk->rows_seen == 0 && lk->gate.in_flight == 0)
+        if (lk->walk != NULL && lk->rows_seen == 0 && lk->table->parent == NULL &&
+            lk->gate.in_flight == 0)
             more = lk->gate.asked + 1;
         if (more > lk->gate.allowed)
             lk->gate.allowed = more;
@@ -615,7 +645,7 @@ clo_lookup_find(clo_lookup *lk, const clo_value *key, clo_json **doc)
         return CLO_FOUND_DOC;
     if (lk->complete || lk->walk == NULL)
         return CLO_FOUND_SEND;
-    if ((lk->all_paid || lk->rows_seen == 0 || !may_read(lk)) && lk->gate.in_flight > 0)
+    if ((lk->all_paid || pages_seen(lk) == 0 || !may_read(lk)) && lk->gate.in_flight > 0)
         return CLO_FOUND_LATER; /* only ever for something that is under way */
     return CLO_FOUND_SEND;
 }

@@ -71,6 +71,8 @@ const clo_json *clo_fetch_doc(const clo_fetch *f); /* after DONE; lives as long 
 clo_call *clo_fetch_call(const clo_fetch *f);      /* NULL once it ended */
 /* What it cost; true for the first of several cursors that ask, which then counts it. */
 bool clo_fetch_cost_once(clo_fetch *f, clo_fetch_cost *cost);
+/* Fetches that have not been sent yet because the lookup may know the answer. */
+int64_t clo_fetch_waiting(const clo_client *client, const clo_lookup *lookup);
 /* The lookup goes away. */
 void clo_fetch_detach(clo_client *client, const clo_lookup *lookup);
 void clo_fetch_free(clo_fetch *f);
