@@ -76,7 +76,32 @@ int sq_functions_register(sq_state *state);
 clo_status sq_text_argument(sqlite3_value *v, const char *name, const char **text, size_t *len,
                             clo_err *err);
 
-/* ---- sq_info.c -------------------------------------------------------------------------- */
+/* ---- sq_info.c --------------------------------------------------------------------------
+ * Read-only tables that exist by themselves. */
+typedef struct sq_info_table {
+    sqlite3_vtab base; /* first; SQLite's part */
+    const struct sq_info_kind *kind;
+    void *owner; /* a reference */
+    void *own;   /* whatever `connected` puts there */
+} sq_info_table;
+typedef struct sq_info_cursor {
+    sqlite3_vtab_cursor base;
+    size_t row, n_rows; /* at row 0 .. n_rows - 1 */
+    void *rows;         /* the kind's: a copy of them, or a way to get more */
+} sq_info_cursor;
+typedef struct sq_info_kind {
+    const char *name, *declaration;
+    /* Fills rows and n_rows, which are empty. */
+    int (*load)(sq_info_table *t, sq_info_cursor *cur);
+    void (*column)(sqlite3_context *ctx, const sq_info_cursor *cur, int column);
+    void (*ref)(void *owner), (*unref)(void *owner);
+    /* Each may be NULL. */
+    int (*more)(sq_info_cursor *cur); /* at the end: raises n_rows if there is another one */
+    void (*drop)(void *rows);         /* NULL: sqlite3_free */
+    void (*connected)(sq_info_table *t), (*disconnected)(sq_info_table *t);
+} sq_info_kind;
+/* Registers a table; the module and each instance hold a reference on `owner`. */
+int sq_info_add(sqlite3 *db, const sq_info_kind *kind, void *owner);
 int sq_info_register(sq_state *state);
 
 /* ---- sq_vtab.c -------------------------------------------------------------------------- */

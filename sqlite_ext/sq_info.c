@@ -1,5 +1,5 @@
 /*
- * sq_info.c - what there is, what was sent and what it cost, as three read-only tables without network:
+ * sq_info.c - the frame of read-only tables that exist by themselves, and three of them, without network:
  *
  *      SELECT tool, signature FROM close_tools WHERE destructive;
  *      SELECT tool, status, ms FROM close_requests ORDER BY at DESC LIMIT 5;
@@ -9,6 +9,10 @@
  * Close table) would otherwise shift the log under the cursor. The copy is bounded by the setting
  * log_size. close_tools needs no copy, the catalogue is constant.
  *
+ * The frame is the part of a virtual table that is the same for all of them: a kind says its columns, where
+ * its rows come from and what is in them. The fourth of the kind is close_outbox_summary (sq_outbox.c), whose
+ * rows come from a statement, one by one.
+ *
  * xBestIndex offers nothing: SQLite filters, there are at most some hundred rows.
  */
 #include "sq.h"
@@ -16,40 +20,23 @@
 #include <string.h>
 #include <time.h>
 
-typedef struct info_table {
-    sqlite3_vtab base;
-    sq_state *state;
-    const struct info_kind *kind;
-} info_table;
-
 typedef struct info_stat {
     const char *name;
     int64_t value;
 } info_stat;
 
-typedef struct info_cursor {
-    sqlite3_vtab_cursor base;
-    size_t row, n_rows;
-    void *rows; /* the copy: clo_log_entry or info_stat; sqlite3_malloc */
-} info_cursor;
-
-typedef struct info_kind {
-    const char *name, *declaration;
-    int (*load)(const clo_client *client, info_cursor *cur); /* fills rows and n_rows */
-    void (*column)(sqlite3_context *ctx, const info_cursor *cur, int column);
-} info_kind;
-
-typedef struct info_module {
-    sq_state *state; /* a reference */
-    const info_kind *kind;
-} info_module;
+static const clo_client *
+client_of(const sq_info_table *t)
+{
+    return ((const sq_state *)t->owner)->client;
+}
 
 /* ---- close_tools ------------------------------------------------------------------------ */
 
 static int
-tools_load(const clo_client *client, info_cursor *cur)
+tools_load(sq_info_table *t, sq_info_cursor *cur)
 {
-    (void)client;
+    (void)t;
     cur->n_rows = clo_tool_count();
     return SQLITE_OK;
 }
@@ -82,7 +69,7 @@ signature(const clo_tool *tool)
 }
 
 static void
-tools_column(sqlite3_context *ctx, const info_cursor *cur, int column)
+tools_column(sqlite3_context *ctx, const sq_info_cursor *cur, int column)
 {
     const clo_tool *tool = clo_tool_at(cur->row);
     char *text;
@@ -122,8 +109,9 @@ tools_column(sqlite3_context *ctx, const info_cursor *cur, int column)
 /* ---- close_requests --------------------------------------------------------------------- */
 
 static int
-requests_load(const clo_client *client, info_cursor *cur)
+requests_load(sq_info_table *t, sq_info_cursor *cur)
 {
+    const clo_client *client = client_of(t);
     size_t n = clo_log_count(client);
     clo_log_entry *rows = sqlite3_malloc64((n + 1) * sizeof *rows);
 
@@ -151,7 +139,7 @@ result_time(sqlite3_context *ctx, int64_t us)
 }
 
 static void
-requests_column(sqlite3_context *ctx, const info_cursor *cur, int column)
+requests_column(sqlite3_context *ctx, const sq_info_cursor *cur, int column)
 {
     const clo_log_entry *e = (const clo_log_entry *)cur->rows + cur->row;
 
@@ -197,8 +185,9 @@ requests_column(sqlite3_context *ctx, const info_cursor *cur, int column)
 /* ---- close_stats ------------------------------------------------------------------------ */
 
 static int
-stats_load(const clo_client *client, info_cursor *cur)
+stats_load(sq_info_table *t, sq_info_cursor *cur)
 {
+    const clo_client *client = client_of(t);
     info_stat *rows = NULL, s;
 
     while (clo_stat_at(client, cur->n_rows, &s.name, &s.value)) {
@@ -216,7 +205,7 @@ stats_load(const clo_client *client, info_cursor *cur)
 }
 
 static void
-stats_column(sqlite3_context *ctx, const info_cursor *cur, int column)
+stats_column(sqlite3_context *ctx, const sq_info_cursor *cur, int column)
 {
     const info_stat *s = (const info_stat *)cur->rows + cur->row;
 
@@ -226,26 +215,20 @@ stats_column(sqlite3_context *ctx, const info_cursor *cur, int column)
         sqlite3_result_int64(ctx, s->value);
 }
 
-/* ---- the module ------------------------------------------------------------------------- */
+/* ---- the frame -------------------------------------------------------------------------- */
 
-static const info_kind kinds[] = {
-    {"close_tools",
-     "CREATE TABLE x(tool TEXT, signature TEXT, kind TEXT, \"table\" TEXT, writes INTEGER,"
-     " destructive INTEGER, summary TEXT)",
-     tools_load, tools_column},
-    {"close_requests",
-     "CREATE TABLE x(at TEXT, tool TEXT, params TEXT, status INTEGER, error TEXT, attempts INTEGER,"
-     " bytes_out INTEGER, bytes_in INTEGER, ms INTEGER, execution_id TEXT)",
-     requests_load, requests_column},
-    {"close_stats", "CREATE TABLE x(name TEXT, value INTEGER)", stats_load, stats_column},
-};
+/* What a module holds: a kind, and a reference on its owner. */
+typedef struct info_module {
+    const sq_info_kind *kind;
+    void *owner;
+} info_module;
 
 static int
 info_connect(sqlite3 *db, void *aux, int argc, const char *const *argv, sqlite3_vtab **out,
              char **error)
 {
     const info_module *module = aux;
-    info_table *t;
+    sq_info_table *t;
     int rc = sqlite3_declare_vtab(db, module->kind->declaration);
 
     (void)argc;
@@ -257,8 +240,11 @@ info_connect(sqlite3 *db, void *aux, int argc, const char *const *argv, sqlite3_
     if (t == NULL)
         return SQLITE_NOMEM;
     memset(t, 0, sizeof *t);
-    t->state = sq_state_ref(module->state);
     t->kind = module->kind;
+    t->owner = module->owner;
+    t->kind->ref(t->owner);
+    if (t->kind->connected != NULL)
+        t->kind->connected(t);
     *out = &t->base;
     return SQLITE_OK;
 }
@@ -266,9 +252,11 @@ info_connect(sqlite3 *db, void *aux, int argc, const char *const *argv, sqlite3_
 static int
 info_disconnect(sqlite3_vtab *vtab)
 {
-    info_table *t = (info_table *)vtab;
+    sq_info_table *t = (sq_info_table *)vtab;
 
-    sq_state_unref(t->state);
+    if (t->kind->disconnected != NULL)
+        t->kind->disconnected(t);
+    t->kind->unref(t->owner);
     sqlite3_free(t);
     return SQLITE_OK;
 }
@@ -285,7 +273,7 @@ info_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info)
 static int
 info_open(sqlite3_vtab *vtab, sqlite3_vtab_cursor **out)
 {
-    info_cursor *cur = sqlite3_malloc64(sizeof *cur);
+    sq_info_cursor *cur = sqlite3_malloc64(sizeof *cur);
 
     (void)vtab;
     if (cur == NULL)
@@ -295,12 +283,25 @@ info_open(sqlite3_vtab *vtab, sqlite3_vtab_cursor **out)
     return SQLITE_OK;
 }
 
+static void
+forget_rows(sq_info_cursor *cur)
+{
+    const sq_info_kind *kind = ((const sq_info_table *)cur->base.pVtab)->kind;
+
+    if (cur->rows != NULL && kind->drop != NULL)
+        kind->drop(cur->rows);
+    else
+        sqlite3_free(cur->rows);
+    cur->rows = NULL;
+    cur->row = cur->n_rows = 0;
+}
+
 static int
 info_close(sqlite3_vtab_cursor *base)
 {
-    info_cursor *cur = (info_cursor *)base;
+    sq_info_cursor *cur = (sq_info_cursor *)base;
 
-    sqlite3_free(cur->rows);
+    forget_rows(cur);
     sqlite3_free(cur);
     return SQLITE_OK;
 }
@@ -308,30 +309,31 @@ info_close(sqlite3_vtab_cursor *base)
 static int
 info_filter(sqlite3_vtab_cursor *base, int num, const char *str, int argc, sqlite3_value **argv)
 {
-    info_cursor *cur = (info_cursor *)base;
-    const info_table *t = (const info_table *)base->pVtab;
+    sq_info_cursor *cur = (sq_info_cursor *)base;
+    sq_info_table *t = (sq_info_table *)base->pVtab;
 
     (void)num;
     (void)str;
     (void)argc;
     (void)argv;
-    sqlite3_free(cur->rows);
-    cur->rows = NULL;
-    cur->row = cur->n_rows = 0;
-    return t->kind->load(t->state->client, cur);
+    forget_rows(cur);
+    return t->kind->load(t, cur);
 }
 
 static int
 info_next(sqlite3_vtab_cursor *base)
 {
-    ((info_cursor *)base)->row++;
-    return SQLITE_OK;
+    sq_info_cursor *cur = (sq_info_cursor *)base;
+    const sq_info_kind *kind = ((const sq_info_table *)base->pVtab)->kind;
+
+    cur->row++;
+    return cur->row == cur->n_rows && kind->more != NULL ? kind->more(cur) : SQLITE_OK;
 }
 
 static int
 info_eof(sqlite3_vtab_cursor *base)
 {
-    const info_cursor *cur = (const info_cursor *)base;
+    const sq_info_cursor *cur = (const sq_info_cursor *)base;
 
     return cur->row >= cur->n_rows;
 }
@@ -339,14 +341,16 @@ info_eof(sqlite3_vtab_cursor *base)
 static int
 info_column(sqlite3_vtab_cursor *base, sqlite3_context *ctx, int column)
 {
-    ((const info_table *)base->pVtab)->kind->column(ctx, (const info_cursor *)base, column);
+    const sq_info_table *t = (const sq_info_table *)base->pVtab;
+
+    t->kind->column(ctx, (const sq_info_cursor *)base, column);
     return SQLITE_OK;
 }
 
 static int
 info_rowid(sqlite3_vtab_cursor *base, sqlite3_int64 *rowid)
 {
-    *rowid = (sqlite3_int64)((const info_cursor *)base)->row + 1;
+    *rowid = (sqlite3_int64)((const sq_info_cursor *)base)->row + 1;
     return SQLITE_OK;
 }
 
@@ -370,24 +374,61 @@ info_module_drop(void *p)
 {
     info_module *module = p;
 
-    sq_state_unref(module->state);
+    module->kind->unref(module->owner);
     sqlite3_free(module);
 }
+
+int
+sq_info_add(sqlite3 *db, const sq_info_kind *kind, void *owner)
+{
+    info_module *module = sqlite3_malloc64(sizeof *module);
+
+    if (module == NULL)
+        return SQLITE_NOMEM;
+    module->kind = kind;
+    module->owner = owner;
+    kind->ref(owner);
+    /* SQLite calls the destructor also when it fails. */
+    return sqlite3_create_module_v2(db, kind->name, &info_methods, module, info_module_drop);
+}
+
+/* ---- registration ----------------------------------------------------------------------- */
+
+static void
+ref_state(void *owner)
+{
+    (void)sq_state_ref(owner);
+}
+
+static void
+unref_state(void *owner)
+{
+    sq_state_unref(owner);
+}
+
+#define KIND(table, declared, how)                                                                 \
+    {                                                                                              \
+        .name = (table), .declaration = "CREATE TABLE x(" declared ")", .load = how##_load,        \
+        .column = how##_column, .ref = ref_state, .unref = unref_state                             \
+    }
+static const sq_info_kind kinds[] = {
+    KIND("close_tools",
+         "tool TEXT, signature TEXT, kind TEXT, \"table\" TEXT, writes INTEGER,"
+         " destructive INTEGER, summary TEXT",
+         tools),
+    KIND("close_requests",
+         "at TEXT, tool TEXT, params TEXT, status INTEGER, error TEXT, attempts INTEGER,"
+         " bytes_out INTEGER, bytes_in INTEGER, ms INTEGER, execution_id TEXT",
+         requests),
+    KIND("close_stats", "name TEXT, value INTEGER", stats),
+};
 
 int
 sq_info_register(sq_state *state)
 {
     int rc = SQLITE_OK;
 
-    for (size_t i = 0; rc == SQLITE_OK && i < sizeof kinds / sizeof kinds[0]; i++) {
-        info_module *module = sqlite3_malloc64(sizeof *module);
-
-        if (module == NULL)
-            return SQLITE_NOMEM;
-        module->state = sq_state_ref(state);
-        module->kind = &kinds[i];
-        rc = sqlite3_create_module_v2(state->db, kinds[i].name, &info_methods, module,
-                                      info_module_drop);
-    }
+    for (size_t i = 0; rc == SQLITE_OK && i < sizeof kinds / sizeof kinds[0]; i++)
+        rc = sq_info_add(state->db, &kinds[i], state);
     return rc;
 }

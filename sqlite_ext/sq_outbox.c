@@ -118,8 +118,16 @@ typedef struct sq_box {
     /* What close_enqueue has just checked, while its INSERT runs; borrowed. */
     const char *checked_tool, *checked_params;
     size_t checked_len;
-    struct summary_table *keeper; /* has the prepared INSERT; NULL: not connected */
+    sq_info_table *keeper; /* has the prepared INSERT; NULL: not connected */
 } sq_box;
+
+static void
+box_ref(void *p)
+{
+    sq_box *box = p;
+
+    box->refs++;
+}
 
 static void
 box_drop(void *p)
@@ -171,156 +179,76 @@ fail_with_db(sqlite3_context *ctx, const char *who, int rc)
 
 /* ---- the kept statement, and close_outbox_summary ------------------------------------------- */
 
-typedef struct summary_table {
-    sqlite3_vtab base;
-    sq_box *box; /* a reference */
-    sqlite3_stmt *insert;
-} summary_table;
-
-typedef struct summary_cursor {
-    sqlite3_vtab_cursor base;
-    sqlite3_stmt *rows;
-    sqlite3_int64 n;
-    bool done;
-} summary_cursor;
-
-static int
-summary_connect(sqlite3 *db, void *aux, int argc, const char *const *argv, sqlite3_vtab **out,
-                char **error)
+static void
+summary_connected(sq_info_table *t)
 {
-    sq_box *box = aux;
-    summary_table *t;
-    int rc = sqlite3_declare_vtab(
-        db, "CREATE TABLE x (state TEXT, rows INTEGER, oldest TEXT, next_attempt TEXT)");
+    sq_box *box = t->owner;
 
-    (void)argc;
-    (void)argv;
-    (void)error;
-    if (rc != SQLITE_OK)
-        return rc;
-    t = sqlite3_malloc64(sizeof *t);
-    if (t == NULL)
-        return SQLITE_NOMEM;
-    memset(t, 0, sizeof *t);
-    t->box = box;
-    box->refs++;
     if (box->keeper == NULL)
         box->keeper = t;
-    *out = &t->base;
-    return SQLITE_OK;
+}
+
+static void
+summary_disconnected(sq_info_table *t)
+{
+    sq_box *box = t->owner;
+
+    sqlite3_finalize(t->own);
+    if (box->keeper == t)
+        box->keeper = NULL;
 }
 
 static int
-summary_disconnect(sqlite3_vtab *vtab)
+summary_more(sq_info_cursor *cur)
 {
-    summary_table *t = (summary_table *)vtab;
+    int rc = sqlite3_step(cur->rows);
 
-    sqlite3_finalize(t->insert);
-    if (t->box->keeper == t)
-        t->box->keeper = NULL;
-    box_drop(t->box);
-    sqlite3_free(t);
-    return SQLITE_OK;
-}
-
-static int
-summary_best(sqlite3_vtab *vtab, sqlite3_index_info *info)
-{
-    (void)vtab;
-    info->estimatedRows = 6;
-    info->estimatedCost = 1000;
-    return SQLITE_OK;
-}
-
-static int
-summary_open(sqlite3_vtab *vtab, sqlite3_vtab_cursor **out)
-{
-    summary_cursor *c = sqlite3_malloc64(sizeof *c);
-
-    (void)vtab;
-    if (c == NULL)
-        return SQLITE_NOMEM;
-    memset(c, 0, sizeof *c);
-    *out = &c->base;
-    return SQLITE_OK;
-}
-
-static int
-summary_close(sqlite3_vtab_cursor *cursor)
-{
-    sqlite3_finalize(((summary_cursor *)cursor)->rows);
-    sqlite3_free(cursor);
-    return SQLITE_OK;
-}
-
-static int
-summary_next(sqlite3_vtab_cursor *cursor)
-{
-    summary_cursor *c = (summary_cursor *)cursor;
-    int rc = sqlite3_step(c->rows);
-
-    c->n++;
-    c->done = rc != SQLITE_ROW;
+    cur->n_rows += rc == SQLITE_ROW;
     return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
 static int
-summary_filter(sqlite3_vtab_cursor *cursor, int plan, const char *text, int argc,
-               sqlite3_value **argv)
+summary_load(sq_info_table *t, sq_info_cursor *cur)
 {
-    summary_cursor *c = (summary_cursor *)cursor;
-    sqlite3 *db = ((summary_table *)cursor->pVtab)->box->state->db;
+    sqlite3 *db = ((const sq_box *)t->owner)->state->db;
+    sqlite3_stmt *rows;
     clo_err err;
 
-    (void)plan;
-    (void)text;
-    (void)argc;
-    (void)argv;
-    sqlite3_finalize(c->rows);
-    c->rows = NULL;
-    if (sqlite3_prepare_v2(db, summary_sql, -1, &c->rows, NULL) != SQLITE_OK) {
+    if (sqlite3_prepare_v2(db, summary_sql, -1, &rows, NULL) != SQLITE_OK) {
         clo_err_clear(&err);
         if (sq_outbox_exists(db))
             clo_err_set(&err, CLO_E_CONFIG, "%s", sqlite3_errmsg(db));
         else
             sq_outbox_missing(&err);
-        return sq_vtab_error(cursor->pVtab, &err, "close_outbox_summary");
+        return sq_vtab_error(&t->base, &err, "close_outbox_summary");
     }
-    return summary_next(cursor);
+    cur->rows = rows;
+    return summary_more(cur);
 }
 
-static int
-summary_eof(sqlite3_vtab_cursor *cursor)
+static void
+summary_drop(void *rows)
 {
-    return ((summary_cursor *)cursor)->done;
+    sqlite3_finalize(rows);
 }
 
-static int
-summary_column(sqlite3_vtab_cursor *cursor, sqlite3_context *ctx, int i)
+static void
+summary_column(sqlite3_context *ctx, const sq_info_cursor *cur, int i)
 {
-    sqlite3_result_value(ctx, sqlite3_column_value(((summary_cursor *)cursor)->rows, i));
-    return SQLITE_OK;
+    sqlite3_result_value(ctx, sqlite3_column_value(cur->rows, i));
 }
 
-static int
-summary_rowid(sqlite3_vtab_cursor *cursor, sqlite3_int64 *rowid)
-{
-    *rowid = ((summary_cursor *)cursor)->n;
-    return SQLITE_OK;
-}
-
-static const sqlite3_module summary_module = {
-    .iVersion = 1,
-    .xConnect = summary_connect, /* no xCreate: it exists by itself */
-    .xBestIndex = summary_best,
-    .xDisconnect = summary_disconnect,
-    .xOpen = summary_open,
-    .xClose = summary_close,
-    .xFilter = summary_filter,
-    .xNext = summary_next,
-    .xEof = summary_eof,
-    .xColumn = summary_column,
-    .xRowid = summary_rowid,
+static const sq_info_kind summary_kind = {
+    .name = "close_outbox_summary",
+    .declaration = "CREATE TABLE x (state TEXT, rows INTEGER, oldest TEXT, next_attempt TEXT)",
+    .load = summary_load,
+    .more = summary_more,
+    .drop = summary_drop,
+    .column = summary_column,
+    .ref = box_ref,
+    .unref = box_drop,
+    .connected = summary_connected,
+    .disconnected = summary_disconnected,
 };
 
 /* The prepared INSERT. *kept: it stays with its keeper; else finalize it. While a nested use is
@@ -336,14 +264,14 @@ insert_statement(sq_box *box, sqlite3_stmt **out, bool *kept)
                                                   &connect, NULL) == SQLITE_OK)
         sqlite3_finalize(connect);
     *kept = box->keeper != NULL;
-    if (*kept && box->keeper->insert != NULL && !sqlite3_stmt_busy(box->keeper->insert)) {
-        *out = box->keeper->insert;
+    if (*kept && box->keeper->own != NULL && !sqlite3_stmt_busy(box->keeper->own)) {
+        *out = box->keeper->own;
         return SQLITE_OK;
     }
-    *kept = *kept && box->keeper->insert == NULL;
+    *kept = *kept && box->keeper->own == NULL;
     rc = sqlite3_prepare_v3(db, insert_sql, -1, *kept ? SQLITE_PREPARE_PERSISTENT : 0, out, NULL);
     if (rc == SQLITE_OK && *kept)
-        box->keeper->insert = *out;
+        box->keeper->own = *out;
     return rc;
 }
 
@@ -672,9 +600,7 @@ sq_outbox_register(sq_state *state)
     memset(box, 0, sizeof *box);
     box->refs = 1; /* ours, until everything is registered */
     box->state = sq_state_ref(state);
-    box->refs++;
-    rc =
-        sqlite3_create_module_v2(state->db, "close_outbox_summary", &summary_module, box, box_drop);
+    rc = sq_info_add(state->db, &summary_kind, box);
     for (size_t i = 0; rc == SQLITE_OK && i < sizeof functions / sizeof functions[0]; i++) {
         box->refs++;
         rc = sqlite3_create_function_v2(state->db, functions[i].name, functions[i].n_args,

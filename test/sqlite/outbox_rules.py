@@ -92,6 +92,21 @@ def test_a_row_says_what_it_is(b):
     same(b.ok("SELECT state, rows FROM close_outbox_summary;"), [["done", 1]])
 
 
+def test_the_summary_is_a_table(b):
+    """Any scan of it, also two at once and one that is left early."""
+    same(b.ok("SELECT * FROM close_outbox_summary;"), [])
+    b.enqueue(NOTE, {"lead_id": b.leads[0], "note": "a"})
+    for text in "bc":
+        row = b.enqueue(NOTE, {"lead_id": b.leads[0], "note": text})
+        b.ok(f"SELECT close_outbox_cancel({row});")
+    rows = [["cancelled", 2], ["pending", 1]]
+    same(b.ok("SELECT state, rows FROM close_outbox_summary;"), rows)
+    same(b.ok("SELECT rowid, state FROM close_outbox_summary LIMIT 1;"), [[1, "cancelled"]])
+    same(b.ok("SELECT x.state AS a, y.state AS b FROM close_outbox_summary x"
+              " CROSS JOIN close_outbox_summary y WHERE y.oldest <= y.next_attempt;"),
+         [[x, y] for x, _ in rows for y, _ in rows])
+
+
 def test_rollback_and_savepoints(b):
     lead = b.leads[0]
     b.ok(f"BEGIN; SELECT {note_sql(lead, 'gone')}; ROLLBACK;")
