@@ -4,7 +4,7 @@
  *
  * Loading defines settings and does nothing else: no thread, no socket, no allocation outside the
  * backend's, so that the library may be preloaded into the postmaster, of which it then asks for
- * some shared memory. libcurl is initialised at the first call within a backend. There is no unload function; a library that owns TLS state has
+ * some shared memory and a launcher of background workers. libcurl is initialised at the first call within a backend. There is no unload function; a library that owns TLS state has
  * to stay.
  */
 #include "pg.h"
@@ -19,6 +19,7 @@ void
 _PG_init(void)
 {
     clo_pg_shmem_init();
+    clo_pg_launch_init();
     clo_pg_conn_init();
 }
 

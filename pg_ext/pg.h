@@ -20,6 +20,7 @@
 #include "foreign/fdwapi.h"
 #include "lib/stringinfo.h"
 #include "nodes/pathnodes.h"
+#include "utils/timestamp.h"
 #include "utils/rel.h"
 
 #pragma GCC visibility push(hidden)
@@ -113,6 +114,9 @@ void clo_pg_shmem_init(void); /* from _PG_init */
 /* Zeroed when the server starts, aligned to 64 bytes; NULL: not preloaded. */
 #define CLO_PG_SHMEM_LIMITER_BYTES 16384
 void *clo_pg_shmem_limiter(void);
+#define CLO_PG_SHMEM_OUTBOX_BYTES 16384
+void *clo_pg_shmem_outbox(void);
+struct LWLock *clo_pg_shmem_lock(void); /* of the latter */
 
 /* ---- pg_option.c: options of server, mapping, table, column ---------------------------------- */
 
@@ -325,6 +329,27 @@ char *clo_pg_box_sql(const clo_pg_box *box, const char *pattern);
 #define CLO_PG_US_1970_TO_2000 ((int64)(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
 /* Whether `user` may call the tool at once: EXECUTE on its function or on close_execute. */
 bool clo_pg_may_call(Oid schema, const char *tool, Oid user);
+
+/* ---- pg_launch.c, pg_worker.c: background workers that drain the outbox ----------------------- */
+
+void clo_pg_launch_init(void); /* from _PG_init, before the prefix is reserved */
+/* The current transaction gives the outbox something to do: its commit wakes a worker. */
+void clo_pg_outbox_wake(void);
+
+/* The place of a database in the table of those with something to do, seen by its worker. */
+#define CLO_PG_OUTBOX_PLACES 256
+typedef struct clo_pg_trouble {
+    int pause_ms; /* the last pause after trouble, 0: there was none */
+    uint32 said;  /* hash of the error that the log has */
+} clo_pg_trouble; /* survives the worker */
+/* Returns the database to work in, InvalidOid: nothing to do here. */
+Oid clo_pg_place_enter(int index, clo_pg_trouble *trouble);
+void clo_pg_place_look(void); /* what is committed from now on is wanted anew */
+bool clo_pg_place_wanted(void);
+bool clo_pg_place_crowded(void); /* other databases wait for a worker */
+/* False: something was committed meanwhile, so stay. DT_NOEND: nothing will be due. */
+bool clo_pg_place_leave(TimestampTz due, const clo_pg_trouble *trouble);
+int clo_pg_place_pause(int before_ms); /* the pause after that one */
 
 /* ---- pg_import.c ----------------------------------------------------------------------------- */
 

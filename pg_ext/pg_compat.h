@@ -90,11 +90,14 @@ typedef int clo_pg_varno;
 typedef Index clo_pg_varno;
 #endif
 
-/* 15: shared memory is asked for in a hook; before, while libraries are loaded. */
+/* 15: shared memory is asked for in a hook, before while libraries are loaded; analysis says in its
+ * name that the types of parameters are given. */
 #if PG_VERSION_NUM >= 150000
 #define CLO_PG_HAS_SHMEM_HOOK 1
+#define clo_pg_analyze_text(raw, sql) pg_analyze_and_rewrite_fixedparams(raw, sql, NULL, 0, NULL)
 #else
 #define CLO_PG_HAS_SHMEM_HOOK 0
+#define clo_pg_analyze_text(raw, sql) pg_analyze_and_rewrite(raw, sql, NULL, 0, NULL)
 #endif
 
 /* 16: the user whose rights count travels in the plan, and so do sets without outer joins. */

@@ -254,6 +254,7 @@ clo_pg_outbox_check(PG_FUNCTION_ARGS)
         !TRIGGER_FIRED_BY_INSERT(t->tg_event) || !TRIGGER_FIRED_FOR_ROW(t->tg_event))
         ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
                         errmsg("close_outbox_check is a trigger BEFORE INSERT FOR EACH ROW")));
+    clo_pg_outbox_wake();
     tool = column(t, "tool", &no_tool);
     params = column(t, "params", &no_params);
     if (!no_tool && !no_params && same_bytes(tool, checked.tool) &&
@@ -497,6 +498,7 @@ PG_FUNCTION_INFO_V1(clo_pg_outbox_retry);
 Datum
 clo_pg_outbox_retry(PG_FUNCTION_ARGS)
 {
+    clo_pg_outbox_wake();
     PG_RETURN_INT64(change_row(fcinfo, retry_sql, "sent again"));
 }
 
@@ -507,6 +509,7 @@ clo_pg_outbox_cancel(PG_FUNCTION_ARGS)
 {
     int64 id = change_row(fcinfo, cancel_sql, "cancelled");
 
+    clo_pg_outbox_wake(); /* rows behind it may go now */
     Async_Notify("close_outbox", psprintf(INT64_FORMAT " cancelled", id));
     PG_RETURN_INT64(id);
 }

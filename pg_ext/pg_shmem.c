@@ -22,13 +22,17 @@
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
 
+#define TRANCHE "close_outbox"
+
 static struct area {
     const char *name; /* as pg_shmem_allocations shows it */
     Size bytes;
     void *at;
-} limiter = {"close limiter", CLO_PG_SHMEM_LIMITER_BYTES, NULL};
+} limiter = {"close limiter", CLO_PG_SHMEM_LIMITER_BYTES, NULL},
+  outbox = {"close outbox", CLO_PG_SHMEM_OUTBOX_BYTES, NULL};
 
-static struct area *const areas[] = {&limiter};
+static struct area *const areas[] = {&limiter, &outbox};
+static LWLock *outbox_lock = NULL;
 
 static shmem_startup_hook_type next_startup = NULL;
 #if CLO_PG_HAS_SHMEM_HOOK
@@ -39,6 +43,18 @@ void *
 clo_pg_shmem_limiter(void)
 {
     return limiter.at;
+}
+
+void *
+clo_pg_shmem_outbox(void)
+{
+    return outbox.at;
+}
+
+LWLock *
+clo_pg_shmem_lock(void)
+{
+    return outbox_lock;
 }
 
 static void
@@ -54,6 +70,7 @@ start(void)
         if (!found)
             memset(areas[i]->at, 0, areas[i]->bytes);
     }
+    outbox_lock = &GetNamedLWLockTranche(TRANCHE)->lock;
     LWLockRelease(AddinShmemInitLock);
 }
 
@@ -66,6 +83,7 @@ request(void)
 #endif
     for (size_t i = 0; i < lengthof(areas); i++)
         RequestAddinShmemSpace(CACHELINEALIGN(areas[i]->bytes));
+    RequestNamedLWLockTranche(TRANCHE, 1);
 }
 
 void
