@@ -199,6 +199,10 @@ class _Program:
             raise Failed(f"{os.path.basename(command[0])}: {err.strip()[-800:]}")
         return out
 
+    def least_seconds(self, _workload, _facts, _latency):
+        """A bound from below on the time that a run takes, where it is known."""
+        return 0
+
     def close(self):
         """Nothing outlives a run."""
 
@@ -223,6 +227,12 @@ class Sdk(_Program):
 
     def takes(self, workload, facts):
         return workload.sdk(self.name, facts) is not None
+
+    def least_seconds(self, workload, facts, latency):
+        """What the latency alone makes of the calls of a loop that makes one call per key."""
+        job = workload.sdk(self.name, facts)
+        calls = len(job.get("ids", job.get("bodies", ())))
+        return calls * latency / 1000 / job.get("atOnce", 1)
 
 
 def install_sdk(folder):
@@ -276,14 +286,9 @@ class Floor(_Program):
     def measure(self, workload, server, facts, folder, mark):
         env = self.environment(server, folder)
         mark()
-        text = "".join(key + "\n" for key in facts.keys)
+        text = "".join(key + "\n" for key in workload.floor_keys(facts))
         answer = json.loads(self.run([self.binary, *workload.floor(self.window, facts)], env, text))
         return Sample(answer["ms"], answer["rows"], answer["cpu_ms"], answer["peak_kb"])
-
-    def warm(self, server, folder):
-        """Some large pages, so that a fresh service has its memory before anybody is measured."""
-        self.run([self.binary, "pages", "close_leads_list", "5", "200", str(self.window)],
-                 self.environment(server, folder))
 
     def environment(self, server, folder):
         env = hosts.base_environment(folder)

@@ -1,11 +1,4 @@
-"""Turns the figures into tables, docs/performance.md and its two plots.
-
-The page is generated from bench.json alone, so that it can say nothing that was not measured: the prose
-is about method, every number comes from the file, and a goal that is missed reads as missed.
-"""
-
-import os
-import subprocess
+"""Turns the figures into tables, and holds them against the goals: met or missed."""
 
 import workloads
 
@@ -16,6 +9,8 @@ TITLES = {"sqlite": "SQLite", "pg": "PostgreSQL", "sdk": "SDK", "sdk-max": "SDK,
           "sdk-x8": "SDK, 8 at once", "curl": "curl, jq", "floor": "C floor",
           "floor-x8": "C floor, 8 at once"}
 MEMORY_KB = 32 * 1024
+MEMORY_OF = (("five", "scan of five columns"), ("all", "scan of all columns"),
+             ("join", "join with the opportunities"))
 GOAL_ROUND = (10000, 20)
 
 
@@ -27,7 +22,7 @@ def milliseconds(value):
     return f"{value:,.0f}" if value < 10000 else f"{value / 1000:,.1f} s"
 
 
-def _find(cases, workload, contender):
+def find(cases, workload, contender):
     for case in cases:
         if case["workload"] == workload and case["contender"] == contender:
             return case
@@ -46,20 +41,20 @@ def _keys(cases):
 
 def ratio(cases, workload, contender, base=BASE):
     """How many times faster `contender` is than the serial SDK; None when one is missing."""
-    mine, other = _find(cases, workload, contender), _find(cases, workload, base)
+    mine, other = find(cases, workload, contender), find(cases, workload, base)
     if not mine or not other or not mine["median_ms"] or not other["median_ms"]:
         return None
     return other["median_ms"] / mine["median_ms"]
 
 
-def _times(value):
+def times(value):
     if value is None:
         return ""
     return f"{value:.1f}x" if value < 10 else f"{value:.0f}x"
 
 
 def _cell(cases, key, name):
-    case = _find(cases, key, name)
+    case = find(cases, key, name)
     if case is None:
         return ""
     if case["median_ms"] is None:
@@ -67,17 +62,17 @@ def _cell(cases, key, name):
     return milliseconds(case["median_ms"])
 
 
-def _time_rows(cases):
+def time_rows(cases):
     """Header and rows: times of everyone, then how much faster ours are than the serial SDK."""
     names = _present(cases)
     ours = [name for name in names if name in OURS and BASE in names]
     header = ["ms", *(TITLES[name] for name in names), *(f"{TITLES[name]} : SDK" for name in ours)]
     rows = [[key, *(_cell(cases, key, name) for name in names),
-             *(_times(ratio(cases, key, name)) for name in ours)] for key in _keys(cases)]
+             *(times(ratio(cases, key, name)) for name in ours)] for key in _keys(cases)]
     return header, rows
 
 
-def _call_rows(cases):
+def call_rows(cases):
     """Header and rows: what was sent, and what the service spent on it."""
     ours = [name for name in _present(cases) if name in OURS]
     header = ["calls", "fewest"]
@@ -87,7 +82,7 @@ def _call_rows(cases):
     for key in _keys(cases):
         row = [key, None]
         for name in ours:
-            case = _find(cases, key, name)
+            case = find(cases, key, name)
             if case is None or "calls" not in case:
                 row += [""] * 5
                 continue
@@ -96,6 +91,61 @@ def _call_rows(cases):
                     str(case["in_flight"]), milliseconds(case["service_cpu_ms"]),
                     milliseconds(case["cpu_ms"])]
         rows.append([cell or "" for cell in row])
+    return header, rows
+
+
+def spent_rows(cases, latency):
+    """Header and rows: what a question of ours waits for, and what it computes."""
+    ours = [name for name in _present(cases) if name in OURS]
+    header = ["ms"]
+    for name in ours:
+        header += [TITLES[name], "waiting", "own CPU"]
+    rows = []
+    for key in _keys(cases):
+        row = [key]
+        for name in ours:
+            case = find(cases, key, name)
+            if case is None or not case.get("calls"):
+                row += [""] * 3
+                continue
+            # The calls of a question that is in full flight; those alone at its start come on top.
+            waiting = case["calls"] / max(case["in_flight"], 1) * latency
+            row += [milliseconds(case["median_ms"]), milliseconds(waiting), milliseconds(case["cpu_ms"])]
+        rows.append(row)
+    return header, rows
+
+
+def function_rows(result):
+    """Header and rows: one function call, by latency, against one bare libcurl call."""
+    header, rows = ["ms a call", "libcurl", *(TITLES[name] for name in OURS)], []
+    for latency in sorted({case["latency_ms"] for case in result["cases"]}):
+        cases = one_round(result, GOAL_ROUND[0], latency)
+        bare = find(cases, "calls", "floor")
+        if not bare or not bare["median_ms"]:
+            continue
+        row = [f"{latency} ms a request", f"{bare['median_ms'] / bare['calls']:.3f}"]
+        for name in OURS:
+            case = find(cases, "calls", name)
+            row.append(f"{case['median_ms'] / case['calls']:.3f}" if case and case["median_ms"] else "")
+        rows.append(row)
+    return header, rows
+
+
+def brief_rows(result):
+    """Header and rows of the few figures that a reader wants first: the goal's round."""
+    cases = one_round(result, *GOAL_ROUND)
+    header = ["", *(TITLES[name] for name in (*OURS, BASE)), *(f"{TITLES[name]} is faster" for name in OURS),
+              "calls", "fewest possible"]
+    rows = []
+    for key in _keys(cases):
+        mine = [find(cases, key, name) for name in OURS]
+        calls = sorted({case["calls"] for case in mine if case and "calls" in case})
+        if not calls:
+            continue
+        rows.append([title(result, key), *(f"{_cell(cases, key, name)}" for name in (*OURS, BASE)),
+                     *(times(ratio(cases, key, name)) for name in OURS),
+                     "–".join(f"{n:,}" for n in (calls[0], calls[-1])[:len(calls)]),
+                     f"{mine[0]['fewest'] if mine[0] else mine[1]['fewest']:,}"])
     return header, rows
 
 
@@ -109,7 +159,7 @@ def _aligned(header, rows):
     return "\n".join(lines)
 
 
-def _markdown(header, rows):
+def markdown(header, rows):
     lines = ["| " + " | ".join(header) + " |", "|---" + "|--:" * (len(header) - 1) + "|"]
     lines += ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows]
     return "\n".join(lines)
@@ -117,14 +167,14 @@ def _markdown(header, rows):
 
 def text_table(cases, leads, latency):
     title = f"\n== {leads:,} leads, {latency} ms a request"
-    return "\n\n".join((title, _aligned(*_time_rows(cases)), _aligned(*_call_rows(cases))))
+    return "\n\n".join((title, _aligned(*time_rows(cases)), _aligned(*call_rows(cases))))
 
 
-def _cancel_rows(cancel):
+def cancel_rows(cancel):
     rows = []
-    for name, times in cancel.items():
-        rows.append([TITLES[name], milliseconds(_median(times["free_ms"])),
-                     milliseconds(_median(times["closed_ms"]))])
+    for name, taken in cancel.items():
+        rows.append([TITLES[name], milliseconds(_median(taken["free_ms"])),
+                     milliseconds(_median(taken["closed_ms"]))])
     return ["interrupted, ms", "shell has ended", "connections closed"], rows
 
 
@@ -135,13 +185,13 @@ def _median(values):
 
 
 def text_cancel(cancel):
-    return "\n" + _aligned(*_cancel_rows(cancel))
+    return "\n" + _aligned(*cancel_rows(cancel))
 
 
-def _memory_rows(memory):
+def memory_rows(memory):
     rows = []
     for name, widths in memory["hosts"].items():
-        for width, text in (("five", "five columns"), ("all", "all columns")):
+        for width, text in MEMORY_OF:
             m = widths[width]
             idle, peak = m["idle_kb"] / 1024, m["peak_kb"] / 1024
             rows.append([f"{TITLES[name]}, {text}", f"{idle:.1f}", f"{peak:.1f}", f"{peak - idle:.1f}"])
@@ -149,7 +199,7 @@ def _memory_rows(memory):
 
 
 def text_memory(memory):
-    return "\n" + _aligned(*_memory_rows(memory))
+    return "\n" + _aligned(*memory_rows(memory))
 
 
 def text_instructions(counts):
@@ -165,28 +215,27 @@ def goals(result):
     return [*_speed_goals(result), *_call_goals(result), *_resource_goals(result)]
 
 
-def _title(result, key):
-    return workloads.BY_KEY[key].title.format(keys=result["keys"])
+def title(result, key):
+    return workloads.title(workloads.BY_KEY[key], result["keys"])
 
 
-def _round(result, leads, latency):
+def one_round(result, leads, latency):
     return [case for case in result["cases"]
             if (case["leads"], case["latency_ms"]) == (leads, latency)]
 
 
 def _speed_goals(result):
-    cases = _round(result, *GOAL_ROUND)
+    cases = one_round(result, *GOAL_ROUND)
     for key, least in (("scan", 10), ("fields", 10), ("join-keys", 20)):
         for name in OURS:
             value = ratio(cases, key, name)
             if value is not None:
-                yield (f"{TITLES[name]}: {_title(result, key)} at 20 ms, at least {least} times "
-                       "faster than the serial SDK", _times(value), value >= least)
-    cases = _round(result, GOAL_ROUND[0], 0)
+                yield (f"{TITLES[name]}: {title(result, key)} at 20 ms, at least {least} times "
+                       "faster than the serial SDK", times(value), value >= least)
     for name in OURS:
         value = ratio(cases, "calls", name, "floor")
         if value is not None:
-            yield (f"{TITLES[name]}: a function call takes at most 1.2 times a bare libcurl call",
+            yield (f"{TITLES[name]}: a function call at 20 ms takes at most 1.2 times a bare libcurl call",
                    f"{1 / value:.2f}x", 1 / value <= 1.2)
 
 
@@ -202,13 +251,14 @@ def _call_goals(result):
 
 
 def _resource_goals(result):
-    for name, widths in result.get("memory", {}).get("hosts", {}).items():
-        for width, m in widths.items():
-            more = m["peak_kb"] - m["idle_kb"]
-            yield (f"{TITLES[name]}: a scan of {m['rows']:,} leads ({width} columns) within 32 MiB",
+    memory = result.get("memory", {"hosts": {}})
+    for name, widths in memory["hosts"].items():
+        for width, text in MEMORY_OF[:2]:
+            more = widths[width]["peak_kb"] - widths[width]["idle_kb"]
+            yield (f"{TITLES[name]}: {text} of {memory['leads']:,} leads within 32 MiB over an idle connection",
                    f"{more / 1024:.1f} MiB", more <= MEMORY_KB)
-    for name, times in result.get("cancel", {}).items():
-        worst = max(times["free_ms"])
+    for name, taken in result.get("cancel", {}).items():
+        worst = max(taken["free_ms"])
         yield (f"{TITLES[name]}: an interrupt ends the statement within 100 ms", f"{worst:.0f} ms",
                worst <= 100)
     if "instructions" in result:
@@ -219,148 +269,3 @@ def _resource_goals(result):
 def text_goals(result):
     lines = [f"{'met   ' if met else 'MISSED'}  {text}: {value}" for text, value, met in goals(result)]
     return "\n" + "\n".join(lines)
-
-
-# --- docs -----------------------------------------------------------------------------------------
-
-PAGE = """# Performance
-
-Generated by `{command}` and `make bench-docs`; do not edit. {runs}
-
-Who is compared, each started afresh for every run, token and one connection ready:
-
-| | |
-|---|---|
-| SQLite, PostgreSQL | the stock shells with this library{settings} |
-| SDK | the official Node SDK, `actions.request` in a loop, serially, pages of the default size ({sdk_page}) |
-| SDK, largest pages | the same loop with the largest pages that the service takes |
-| SDK, 8 at once | the largest pages, and eight requests in flight |
-| curl, jq | `curl`, `jq` and `sqlite3 .import`, a page at a time |
-| C floor | a C program that only downloads and parses the pages, with libcurl and json-c, one at a time |
-| C floor, 8 at once | the same with eight requests in flight |
-
-The SDK's rows end as objects in memory and are not charged for being stored; ours end in a local table
-(without waiting for the disk). The service is the stand-in (`test/server`) on the same machine, answers
-compressed, every answer late by the latency given. It shares the processor with everybody measured: its
-own time is in the second table of each section, and where the latency is small it limits the fast ones.
-Like the real service it refuses to skip more than 35,000 leads: the loops of the others end there with an
-error, and only this library reads on (by key).
-
-The questions:
-
-{questions}
-
-## Goals
-
-{goals}
-"""
-
-VERSION_NAMES = (("sqlite", "SQLite"), ("pg", "PostgreSQL"), ("curl", "libcurl"), ("node", "Node"),
-                 ("sdk", "SDK"), ("jq", "jq"))
-
-
-def _versions(result):
-    known = [f"{title} {result['versions'][key]}" for key, title in VERSION_NAMES
-             if result["versions"].get(key)]
-    runs = result["runs"]
-    median = f"Medians of {runs} runs" if runs > 1 else "Single runs"
-    return f"{median}, on {result['versions']['cores']} cores: {', '.join(known)}."
-
-
-def _page(result):
-    header = ["goal", "measured", ""]
-    rows = [[text, value, "met" if met else "**missed**"] for text, value, met in goals(result)]
-    questions = "\n".join(f"* `{w.key}`: {w.title.format(keys=result['keys'])}" for w in workloads.ALL)
-    settings = "".join(f", `{name}` set to {value}" for name, value in result["settings"].items())
-    parts = [PAGE.format(command=result["command"], runs=_versions(result), settings=settings,
-                         sdk_page=workloads.SDK_PAGE, questions=questions, goals=_markdown(header, rows))]
-    if result["notes"]:
-        parts.append("\n".join(result["notes"]) + "\n")
-    rounds = sorted({(case["leads"], case["latency_ms"]) for case in result["cases"]})
-    main = [r for r in rounds if r[0] == GOAL_ROUND[0]]
-    if len(main) > 1:
-        parts.append("## Time against latency\n\n![Time against latency](performance-latency.svg)\n")
-    if len({leads for leads, _ in rounds}) > 1:
-        parts.append("## Time against rows\n\n![Time against rows](performance-rows.svg)\n")
-    for leads, latency in rounds:
-        cases = _round(result, leads, latency)
-        parts.append(f"## {leads:,} leads, {latency} ms a request\n\n{_markdown(*_time_rows(cases))}"
-                     f"\n\n{_markdown(*_call_rows(cases))}\n")
-    if "memory" in result:
-        parts.append("## Memory\n\nPeak of the process that works (`VmHWM`), and how much that is "
-                     "more than an idle connection has.\n\n"
-                     f"{_markdown(*_memory_rows(result['memory']))}\n")
-    if "cancel" in result:
-        parts.append("## Cancelling\n\nA scan is interrupted while the service takes 30 seconds to "
-                     f"answer.\n\n{_markdown(*_cancel_rows(result['cancel']))}\n")
-    if "instructions" in result:
-        counts = result["instructions"]
-        parts.append("## Instructions\n\nOf a five-column scan (callgrind), without what each program "
-                     f"needs to start: sqlite3 {counts['sqlite'] / 1e6:,.0f} million, C floor "
-                     f"{counts['floor'] / 1e6:,.0f} million.\n")
-    return "\n".join(parts)
-
-
-def write_docs(result, folder):
-    """docs/performance.md and the plots that it shows."""
-    with open(os.path.join(folder, "performance.md"), "w", encoding="utf-8") as file:
-        file.write(_page(result))
-    leads = GOAL_ROUND[0]
-    latencies = sorted({case["latency_ms"] for case in result["cases"] if case["leads"] == leads})
-    if len(latencies) > 1:
-        panels = [(_title(result, key),
-                   _series(result, key, [(leads, latency, latency) for latency in latencies]))
-                  for key in ("fields", "join-keys")]
-        _plot(os.path.join(folder, "performance-latency.svg"), "latency of a request, ms", False, panels)
-    sizes = sorted({case["leads"] for case in result["cases"] if case["latency_ms"] == GOAL_ROUND[1]})
-    if len(sizes) > 1:
-        panels = [(_title(result, key),
-                   _series(result, key, [(size, GOAL_ROUND[1], size) for size in sizes]))
-                  for key in ("fields", "scan")]
-        _plot(os.path.join(folder, "performance-rows.svg"), "leads", True, panels)
-
-
-def _series(result, key, points):
-    """[(title, [(x, seconds)])] of everybody who has the workload."""
-    series = []
-    for name in ORDER:
-        values = []
-        for leads, latency, x in points:
-            case = _find(_round(result, leads, latency), key, name)
-            if case and case["median_ms"]:
-                values.append((x, case["median_ms"] / 1000))
-        if len(values) > 1:
-            series.append((name, values))
-    return series
-
-
-COLOURS = {"sqlite": "#0072b2", "pg": "#009e73", "sdk": "#d55e00", "sdk-max": "#e69f00",
-           "sdk-x8": "#cc79a7", "curl": "#777777", "floor": "#bbbbbb", "floor-x8": "#000000"}
-
-
-def _plot(path, label, logarithmic, panels):
-    """One panel for each workload that has lines (a partial run has fewer)."""
-    panels = [(title, series) for title, series in panels if series]
-    if not panels:
-        return
-    script = ["set terminal svg size 960,460 dynamic background 'white' font 'sans-serif,12'",
-              f"set output '{os.path.basename(path)}'", f"set multiplot layout 1,{len(panels)}",
-              "set key outside below horizontal samplen 1.5 font ',10'", "set logscale y",
-              "set grid ytics lc '#dddddd'", f"set xlabel '{label}'", "set ylabel 'seconds'",
-              "set format y '%g'", "set offsets graph 0.03, graph 0.03, 0, 0",
-              "set xtics (0, 20, 100)", "set bmargin 8"]
-    if logarithmic:
-        script += ["set logscale x", "set xtics (1000, 10000, 30000, 100000)", "set format x '%.0f'"]
-    for title, series in panels:
-        lines = []
-        for name, values in series:
-            block = "$" + name.replace("-", "_")
-            script += [f"{block} << EOD", *(f"{x} {y:.6f}" for x, y in values), "EOD"]
-            width = 3 if name in OURS else 1.5
-            lines.append(f"{block} with linespoints lw {width} pt 7 ps 0.5 lc '{COLOURS[name]}' "
-                         f"title '{TITLES[name]}'")
-        script.append(f"set title '{title}'")
-        script.append("plot " + ", ".join(lines))
-    script.append("unset multiplot")
-    subprocess.run(["gnuplot"], input="\n".join(script) + "\n", text=True, check=True,
-                   cwd=os.path.dirname(os.path.abspath(path)))

@@ -15,20 +15,27 @@ GIVE_UP_SECONDS = 60
 
 
 def memory(host, server, facts, folder):
-    """Peak memory of the process that works, over that of an idle connection, by width of the scan."""
+    """Peak memory of the process that works, over that of an idle connection, by statement."""
     result = {}
-    for name, columns in (("five", workloads.FIVE), ("all", facts.columns)):
+    statements = {name: _wide_scan(columns)
+                  for name, columns in (("five", workloads.FIVE), ("all", facts.columns))}
+    statements["join"] = workloads.BY_KEY["join-tables"].timed(host.name, facts)
+    for name, statement in statements.items():
         session = host.session(server, folder)
         try:
-            text = "CAST({} AS text)"
-            total = " + ".join(f"coalesce(length({text.format(column)}), 0)" for column in columns)
             idle = contenders.peak_kb(session.pid)
-            rows = session.run(f"SELECT count(*), sum({total}) FROM close_leads;")
+            rows = session.run(statement)
             result[name] = {"idle_kb": idle, "peak_kb": contenders.peak_kb(session.pid),
                             "rows": int(rows[0][0])}
         finally:
             session.close()
     return result
+
+
+def _wide_scan(columns):
+    """Every value is looked at, and none is stored: a local table would have its own memory."""
+    total = " + ".join(f"coalesce(length(CAST({column} AS text)), 0)" for column in columns)
+    return f"SELECT count(*), sum({total}) FROM close_leads;"
 
 
 def cancel(host, server, folder, runs):

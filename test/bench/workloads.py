@@ -15,6 +15,7 @@ LEAD_PAGE = 200  # the largest pages that the service accepts
 OPPORTUNITY_PAGE = 250
 SDK_PAGE = 100  # the service's default, and what the SDK's samples ask for
 AT_ONCE = 8  # also our default window
+CALLS = 300  # of a function in a row
 FIVE = ("id", "name", "status_id", "date_created", "url")
 FILTER = "status:Potential"
 
@@ -40,7 +41,7 @@ class Workload:
     """One question. The methods answer None where a contender does not take part."""
 
     key = title = ""
-    once_at_0ms = False  # only meaningful without latency
+    most_latency = None  # milliseconds: with more there is nothing more to learn
     writes = False
 
     def setup(self, _host, _facts):
@@ -61,6 +62,14 @@ class Workload:
 
     def floor(self, _window, _facts):
         return None
+
+    def floor_keys(self, _facts):
+        """The keys that the floor gets on its standard input."""
+        return []
+
+    def walked(self, _facts):
+        """How many leads a loop must page through; the service refuses to skip too many."""
+        return 0
 
     def fewest(self, facts):
         raise NotImplementedError
@@ -95,6 +104,9 @@ class _Copy(Workload):
         names = facts.columns if self.columns == "*" else FIVE
         return [LEADS, str(LEAD_PAGE), ",".join(names),
                 *(f"{name}={value}" for name, value in self.params.items())]
+
+    def walked(self, facts):
+        return self.expected(facts)
 
     def fewest(self, facts):
         return facts.pages(self.expected(facts))
@@ -190,8 +202,8 @@ class FirstRow(Workload):
         return None  # a row, or a page of them
 
 
-def _keys_table(host, facts):
-    values = ",".join(f"('{key}')" for key in facts.keys)
+def _keys_table(host, keys):
+    values = ",".join(f"('{key}')" for key in keys)
     temp, analyze = ("TEMP ", "ANALYZE keys;") if host == "pg" else ("", "")
     return f"CREATE {temp}TABLE keys(id text PRIMARY KEY);\nINSERT INTO keys VALUES {values};\n{analyze}"
 
@@ -202,7 +214,7 @@ class JoinKeys(Workload):
     key, title = "join-keys", "join of {keys:,} local keys with the leads"
 
     def setup(self, host, facts):
-        return _keys_table(host, facts)
+        return _keys_table(host, facts.keys)
 
     def timed(self, _host, _facts):
         return "SELECT count(l.name IS NOT NULL) FROM keys k JOIN close_leads l ON l.id = k.id;"
@@ -230,6 +242,9 @@ class JoinTables(Workload):
             _scan_job(variant, OPPORTUNITIES, OPPORTUNITY_PAGE, {"_fields": "id,lead_id,value"}),
             _scan_job(variant, LEADS, LEAD_PAGE, {"_fields": "id,name"})]}
 
+    def walked(self, facts):
+        return facts.leads
+
     def fewest(self, facts):
         return facts.pages(facts.opportunities, OPPORTUNITY_PAGE) + facts.pages(facts.leads)
 
@@ -244,7 +259,7 @@ class Inserts(Workload):
     writes = True
 
     def setup(self, host, facts):
-        return _keys_table(host, facts)
+        return _keys_table(host, facts.keys)
 
     def timed(self, _host, _facts):
         return "INSERT INTO close_leads(name) SELECT 'Bench ' || id FROM keys;"
@@ -264,30 +279,38 @@ class Inserts(Workload):
 class Calls(Workload):
     """Function calls in a row, against bare libcurl calls in a row: the overhead of one call."""
 
-    key, title = "calls", "{keys:,} calls of close_lead_get in a row"
-    once_at_0ms = True
+    key, title = "calls", "{calls:,} calls of close_lead_get in a row"
+    most_latency = 20
 
     def setup(self, host, facts):
-        return _keys_table(host, facts)
+        return _keys_table(host, facts.keys[:CALLS])
 
     def timed(self, _host, _facts):
         return "SELECT count(close_lead_get(id)) FROM keys;"
 
     def sdk(self, variant, facts):
         if variant == "sdk":
-            return {"kind": "gets", "path": LEADS, "ids": facts.keys, "atOnce": 1}
+            return {"kind": "gets", "path": LEADS, "ids": facts.keys[:CALLS], "atOnce": 1}
         return None
 
     def floor(self, window, _facts):
         return ["gets", "close_lead_get", "lead_id"] if window == 1 else None
 
+    def floor_keys(self, facts):
+        return facts.keys[:CALLS]
+
     def fewest(self, facts):
-        return len(facts.keys)
+        return len(facts.keys[:CALLS])
 
     def expected(self, facts):
-        return len(facts.keys)
+        return len(facts.keys[:CALLS])
 
 
 ALL = (Scan(), Fields(), Filtered(), Limit(), Count(), FirstRow(), JoinKeys(), JoinTables(), Inserts(),
        Calls())
 BY_KEY = {workload.key: workload for workload in ALL}
+
+
+def title(workload, keys):
+    """The question in words, with the number of keys that this run took."""
+    return workload.title.format(keys=keys, calls=min(keys, CALLS))
