@@ -20,12 +20,31 @@ SQLITE_EXTENSION_INIT3
 #define SQ_OLDEST_SQLITE 3038000 /* sqlite3_vtab_in, sqlite3_vtab_rhs_value */
 #define SQ_JSON_SUBTYPE 'J'      /* how SQLite marks text that is JSON */
 
+/* Create calls of one INSERT that run at the same time (sq_batch.c). All zero: none. */
+typedef struct sq_flight {
+    clo_call *call;
+    sqlite3_int64 row; /* of the statement, from 1 */
+} sq_flight;
+typedef struct sq_batch {
+    sq_flight *flights; /* owned */
+    int cap, running;
+    sqlite3_int64 rows, created, lost; /* started; known to exist; may exist */
+    sqlite3_int64 left_ms;             /* when SQLite was last let go on */
+    sqlite3_int64 last_row;
+    char *last_id; /* of last_row; owned; NULL: none, or handed on */
+    char ids[160]; /* of created rows, as many as fit */
+    bool ids_cut;
+    bool failed; /* err is the first failure */
+    clo_err err;
+} sq_batch;
+
 /* What one load of the library into one connection shares. */
 typedef struct sq_state {
     long refs;
     sqlite3 *db;
     clo_client *client;
     bool readonly; /* loaded by the read-only entry point */
+    sq_batch batch;
 } sq_state;
 
 /* ---- close_sqlite.c --------------------------------------------------------------------- */
@@ -110,6 +129,7 @@ typedef struct sq_table {
     sq_state *state;
     const clo_table *table; /* of the catalogue, or `dynamic` */
     clo_table *dynamic;     /* with custom fields; owned */
+    bool begun;             /* xBegin was called, and neither xCommit nor xRollback since */
 } sq_table;
 int sq_tables_register(sq_state *state);
 
@@ -143,6 +163,22 @@ void sq_binds_free(sq_binds *b);
     "if this is UPDATE ... FROM, which this SQLite does not offer to such tables, write "          \
     "SET column = (SELECT ...) WHERE id IN (SELECT ...)"
 int sq_update(sqlite3_vtab *vtab, int argc, sqlite3_value **argv, sqlite3_int64 *rowid);
+/* The message and the result code of a failed write. */
+int sq_write_error(sqlite3_vtab *vtab, const clo_err *err);
+
+/* ---- sq_batch.c ------------------------------------------------------------------------- */
+/* Whether the row that xUpdate has been given may be in flight when it returns. */
+bool sq_batch_open(const sq_table *t);
+/* Starts the call of a row. Consumes `req`; NULL: making it failed, and `err` says why. An error may be that
+ * of an earlier row. */
+clo_status sq_batch_add(sq_state *state, clo_request *req, clo_err *err);
+/* Waits for all that is in flight. To be called before the client is used for anything else. */
+clo_status sq_batch_settle(sq_state *state, clo_err *err);
+void sq_batch_end(sq_state *state); /* the transaction is over */
+int sq_batch_begin(sqlite3_vtab *vtab);
+int sq_batch_sync(sqlite3_vtab *vtab);
+int sq_batch_commit(sqlite3_vtab *vtab);
+int sq_batch_rollback(sqlite3_vtab *vtab);
 
 /* ---- sq_outbox.c ------------------------------------------------------------------------ */
 int sq_outbox_register(sq_state *state);

@@ -595,7 +595,7 @@ sq_outbox_drain(sq_state *state, sqlite3_int64 max, clo_err *err)
     int level;
 
     clo_err_clear(err);
-    if (clo_outbox_ready(state->client, err) != CLO_OK ||
+    if (sq_batch_settle(state, err) != CLO_OK || clo_outbox_ready(state->client, err) != CLO_OK ||
         check_connection(state->db, err) != CLO_OK)
         return 0;
     memset(&d, 0, sizeof d);

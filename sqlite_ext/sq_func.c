@@ -272,7 +272,8 @@ config_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
     bool ok;
 
     clo_err_clear(&err);
-    ok = required_argument(argv[0], "name", &name, &err) == CLO_OK &&
+    ok = sq_batch_settle(state, &err) == CLO_OK &&
+         required_argument(argv[0], "name", &name, &err) == CLO_OK &&
          clo_option_find(name, &err) != NULL;
     if (ok && argc > 1)
         ok = text_argument(argv[1], "value", &value, &err) == CLO_OK &&
@@ -287,10 +288,15 @@ static void
 last_id_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 {
     sq_state *state = sqlite3_user_data(ctx);
+    clo_err err;
 
     (void)argc;
     (void)argv;
-    result_text(ctx, clo_client_last_id(state->client));
+    clo_err_clear(&err);
+    if (sq_batch_settle(state, &err) == CLO_OK)
+        result_text(ctx, clo_client_last_id(state->client));
+    else
+        sq_result_error(ctx, &err, "close_last_id");
 }
 
 static void

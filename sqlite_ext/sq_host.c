@@ -85,6 +85,10 @@ sq_request_run(sq_state *state, clo_request *req, clo_err *err)
 
     if (req == NULL)
         return NULL;
+    if (sq_batch_settle(state, err) != CLO_OK) {
+        clo_request_free(req);
+        return NULL;
+    }
     call = clo_call_new(state->client, req, err);
     if (call != NULL && sq_call_run(state, call, err) != CLO_DONE) {
         clo_call_free(call);
@@ -113,6 +117,8 @@ sq_fields_run(sq_state *state, clo_fields *fields, clo_err *err)
     sq_probe probe = {0};
     clo_status st;
 
+    if (sq_batch_settle(state, err) != CLO_OK)
+        return CLO_ERROR;
     while ((st = clo_fields_step(fields, SLICE_MS, err)) == CLO_AGAIN) {
         if (!sq_interrupted(state->db, &probe))
             continue;

@@ -311,12 +311,16 @@ info_filter(sqlite3_vtab_cursor *base, int num, const char *str, int argc, sqlit
 {
     sq_info_cursor *cur = (sq_info_cursor *)base;
     sq_info_table *t = (sq_info_table *)base->pVtab;
+    clo_err err;
 
     (void)num;
     (void)str;
     (void)argc;
     (void)argv;
     forget_rows(cur);
+    clo_err_clear(&err);
+    if (sq_batch_settle(t->state, &err) != CLO_OK)
+        return sq_vtab_error(base->pVtab, &err, t->kind->name);
     return t->kind->load(t, cur);
 }
 

@@ -25,6 +25,9 @@
  * it from the former; close_last_id() has the new id.
  *
  * Errors in the values of a row are SQLITE_CONSTRAINT, as for an ordinary table.
+ *
+ * Rows of an INSERT are sent several at a time where SQLite allows it (sq_batch.c); everything else is
+ * sent and waited for in turn.
  */
 #include "sq.h"
 
@@ -96,6 +99,12 @@ read_change(change *ch, const clo_table *t, int argc, sqlite3_value **argv, clo_
     return CLO_OK;
 }
 
+static clo_request *
+request_of(const sq_table *t, const change *ch, clo_err *err)
+{
+    return clo_request_row(t->table, ch->kind, ch->id, ch->n, ch->cols, ch->vals, err);
+}
+
 static clo_status
 send(sq_table *t, const change *ch, int on_conflict, clo_err *err)
 {
@@ -105,10 +114,21 @@ send(sq_table *t, const change *ch, int on_conflict, clo_err *err)
         return clo_err_set(
             err, CLO_E_ARG,
             "INSERT OR REPLACE has no meaning here: Close chooses the id of a new row");
-    call = sq_request_run(
-        t->state, clo_request_row(t->table, ch->kind, ch->id, ch->n, ch->cols, ch->vals, err), err);
+    call = sq_request_run(t->state, request_of(t, ch, err), err);
     clo_call_free(call);
     return call == NULL ? CLO_ERROR : CLO_OK;
+}
+
+/* After a row has been created SQLITE_BUSY would be a lie: it tells programs to run the statement again. */
+int
+sq_write_error(sqlite3_vtab *vtab, const clo_err *err)
+{
+    const sq_table *t = (const sq_table *)vtab;
+    int rc = sq_vtab_error(vtab, err, t->table->name);
+
+    if (rc == SQLITE_BUSY && t->state->batch.created > 0)
+        return SQLITE_ERROR;
+    return err->code == CLO_E_ARG && rc != SQLITE_NOMEM ? SQLITE_CONSTRAINT : rc;
 }
 
 int
@@ -124,14 +144,16 @@ sq_update(sqlite3_vtab *vtab, int argc, sqlite3_value **argv, sqlite3_int64 *row
     *rowid = sqlite3_last_insert_rowid(t->state->db); /* there is none: leave the user's alone */
     clo_err_clear(&err);
     st = read_change(&ch, t->table, argc, argv, &err);
-    if (st == CLO_OK)
+    if (ch.kind == CLO_CREATE && sq_batch_open(t))
+        st = sq_batch_add(t->state, st == CLO_OK ? request_of(t, &ch, &err) : NULL, &err);
+    else if (st == CLO_OK)
         st = send(t, &ch, on_conflict, &err);
     sqlite3_free(ch.vals);
     if (st == CLO_OK)
         return SQLITE_OK;
-    rc = sq_vtab_error(vtab, &err, t->table->name);
+    rc = sq_write_error(vtab, &err);
     /* SQLite skips the row on any CONSTRAINT under OR IGNORE; see the essay. */
-    if (on_conflict == SQLITE_IGNORE)
-        return rc == SQLITE_CONSTRAINT && err.code != CLO_E_CONFLICT ? SQLITE_ERROR : rc;
-    return err.code == CLO_E_ARG ? SQLITE_CONSTRAINT : rc;
+    if (on_conflict == SQLITE_IGNORE && rc == SQLITE_CONSTRAINT && err.code != CLO_E_CONFLICT)
+        return SQLITE_ERROR;
+    return rc;
 }

@@ -256,7 +256,10 @@ open_scan(sq_cursor *cur, int64_t limit, int64_t offset)
 
     clo_err_clear(&err);
     cur->row = NULL;
-    cur->scan = clo_cursor_open(t->state->client, &cur->plan, cur->binds.bind, limit, offset, &err);
+    cur->scan = NULL;
+    if (sq_batch_settle(t->state, &err) == CLO_OK)
+        cur->scan =
+            clo_cursor_open(t->state->client, &cur->plan, cur->binds.bind, limit, offset, &err);
     clo_cursor_free(old);
     return cur->scan == NULL ? scan_failed(cur, &err) : SQLITE_OK;
 }
@@ -526,7 +529,9 @@ cursor_column(sqlite3_vtab_cursor *base, sqlite3_context *ctx, int column)
     .xOpen = cursor_open, .xClose = cursor_close, .xFilter = cursor_filter, .xNext = cursor_next,  \
     .xEof = cursor_eof, .xColumn = cursor_column, .xRename = table_rename
 
-static const sqlite3_module writable_methods = {TABLE_METHODS, .xUpdate = sq_update};
+static const sqlite3_module writable_methods = {
+    TABLE_METHODS,          .xUpdate = sq_update,       .xBegin = sq_batch_begin,
+    .xSync = sq_batch_sync, .xCommit = sq_batch_commit, .xRollback = sq_batch_rollback};
 static const sqlite3_module readonly_methods = {TABLE_METHODS};
 
 static void

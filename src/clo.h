@@ -467,6 +467,8 @@ clo_status clo_call_step(clo_call *call, int wait_ms, clo_err *err) CLO_MUST_USE
 /* JSON text: the tool's `data`; for the proxy the body; for account calls the account or link.
  * Borrowed until clo_call_free. Only after DONE. */
 const char *clo_call_result(const clo_call *call, size_t *len);
+/* The id in the answer of a create tool; NULL: none. Borrowed until clo_call_free. Only after DONE. */
+const char *clo_call_created_id(const clo_call *call);
 /* True when a write has left and its answer has not arrived: freeing now makes it uncertain. */
 bool clo_call_uncertain(const clo_call *call);
 /* What the call is, for messages. */

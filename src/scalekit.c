@@ -478,11 +478,17 @@ make_text(clo_call *call, clo_http_res *res, clo_err *err)
     return false;
 }
 
+const char *
+clo_call_created_id(const clo_call *call)
+{
+    return call->req->creates ? clo_json_str(clo_json_get(call->data, "id"), NULL) : NULL;
+}
+
 static void
 note_created(clo_call *call)
 {
-    const char *id = clo_json_str(clo_json_get(call->data, "id"), NULL);
-    if (call->req->creates && id)
+    const char *id = clo_call_created_id(call);
+    if (id)
         clo_client_set_last_id(call->client, id);
 }
 

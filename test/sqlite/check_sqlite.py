@@ -17,6 +17,7 @@ import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+import batches  # noqa: E402
 import bench  # noqa: E402
 import language  # noqa: E402
 import limits  # noqa: E402
@@ -25,7 +26,7 @@ import sessions  # noqa: E402
 import tls  # noqa: E402
 import writing  # noqa: E402
 
-MODULES = (planning, limits, language, writing, sessions, tls)
+MODULES = (planning, limits, language, writing, batches, sessions, tls)
 
 
 def tests(names):
