@@ -31,6 +31,17 @@ client_of(const sq_info_table *t)
     return ((const sq_state *)t->owner)->client;
 }
 
+/* What is in flight belongs to what is shown. */
+static int
+settle(sq_info_table *t)
+{
+    clo_err err;
+
+    clo_err_clear(&err);
+    return sq_batch_settle(t->owner, &err) == CLO_OK ? SQLITE_OK
+                                                     : sq_vtab_error(&t->base, &err, t->kind->name);
+}
+
 /* ---- close_tools ------------------------------------------------------------------------ */
 
 static int
@@ -112,9 +123,14 @@ static int
 requests_load(sq_info_table *t, sq_info_cursor *cur)
 {
     const clo_client *client = client_of(t);
-    size_t n = clo_log_count(client);
-    clo_log_entry *rows = sqlite3_malloc64((n + 1) * sizeof *rows);
+    clo_log_entry *rows;
+    int rc = settle(t);
+    size_t n;
 
+    if (rc != SQLITE_OK)
+        return rc;
+    n = clo_log_count(client);
+    rows = sqlite3_malloc64((n + 1) * sizeof *rows);
     if (rows == NULL)
         return SQLITE_NOMEM;
     for (cur->n_rows = 0; cur->n_rows < n; cur->n_rows++)
@@ -189,7 +205,10 @@ stats_load(sq_info_table *t, sq_info_cursor *cur)
 {
     const clo_client *client = client_of(t);
     info_stat *rows = NULL, s;
+    int rc = settle(t);
 
+    if (rc != SQLITE_OK)
+        return rc;
     while (clo_stat_at(client, cur->n_rows, &s.name, &s.value)) {
         info_stat *more = sqlite3_realloc64(rows, (cur->n_rows + 1) * sizeof *rows);
 
@@ -311,16 +330,12 @@ info_filter(sqlite3_vtab_cursor *base, int num, const char *str, int argc, sqlit
 {
     sq_info_cursor *cur = (sq_info_cursor *)base;
     sq_info_table *t = (sq_info_table *)base->pVtab;
-    clo_err err;
 
     (void)num;
     (void)str;
     (void)argc;
     (void)argv;
     forget_rows(cur);
-    clo_err_clear(&err);
-    if (sq_batch_settle(t->state, &err) != CLO_OK)
-        return sq_vtab_error(base->pVtab, &err, t->kind->name);
     return t->kind->load(t, cur);
 }
 
