@@ -21,7 +21,7 @@ def made(b, like="made "):
     return [lead["name"] for lead in b.server.objects("leads") if (lead["name"] or "").startswith(like)]
 
 
-def most_at_once(b, s, sql, latency=20):
+def most_at_once(b, s, sql, latency=100):
     """The most calls that the service saw at one time."""
     b.server.reset()
     s.rows("SELECT close_me_get() IS NOT NULL")  # a token, so that it is not in the way
@@ -33,12 +33,12 @@ def most_at_once(b, s, sql, latency=20):
 
 def test_rows_are_sent_several_at_a_time(b):
     with b.shell() as s:
-        b.expect(most_at_once(b, s, insert(40)), WINDOW)
-        b.expect(s.value("SELECT changes()"), 40)
-        b.expect(sorted(made(b)), sorted(f"made {i}" for i in range(1, 41)))
-        b.expect(s.value("SELECT name FROM close_leads WHERE id = close_last_id()"), "made 40")
+        b.expect(most_at_once(b, s, insert(24)), WINDOW)
+        b.expect(s.value("SELECT changes()"), 24)
+        b.expect(sorted(made(b)), sorted(f"made {i}" for i in range(1, 25)))
+        b.expect(s.value("SELECT name FROM close_leads WHERE id = close_last_id()"), "made 24")
         s.rows("SELECT close_config('concurrency', 3)")
-        b.expect(most_at_once(b, s, insert(20)), 3)
+        b.expect(most_at_once(b, s, insert(10)), 3)
         s.rows("SELECT close_config('concurrency', 1)")
         b.expect(most_at_once(b, s, insert(5)), 1)
         b.expect(s.value("SELECT name FROM close_leads WHERE id = close_last_id()"), "made 5")
