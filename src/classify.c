@@ -614,8 +614,8 @@ clo_err_uncertain(clo_err *err, const char *what)
 static bool
 check_success(const clo_http_res *res, const clo_json *body, report *r, clo_err *err)
 {
-    bool empty = res->body.len == 0 || strspn(res->body.data, " \t\r\n") == res->body.len;
-    if (empty || clo_json_type(body) == CLO_J_OBJECT || (r->proxy && body))
+    if (clo_json_type(body) == CLO_J_OBJECT || (r->proxy && body) || res->body.len == 0 ||
+        strspn(res->body.data, " \t\r\n") == res->body.len)
         return true;
     words_raw(&r->said, res->body.data);
     set(err, r, CLO_E_PROTO, is_html(res->body.data) ? hint_url : NULL,

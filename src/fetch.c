@@ -21,14 +21,15 @@
  * Ownership: a fetch is reference-counted by the cursors that wait for it; it owns its call and
  * the parsed answer. The last reference drops a call under way. The list holds no reference.
  *
- * Rejected: keeping the call for as long as its page is read: it holds the raw text too, which would
- * double the memory of the window.
+ * What is kept is the answer as it was read in place (view.c), text and all, which costs nothing more as
+ * long as its page is open. Where json-c had to read it, the tree is too large for that, and a copy of the
+ * text is kept.
  */
 #include "scan.h"
 
 #include <string.h>
 
-/* Answers up to this are kept parsed; how much more memory that takes than the text. */
+/* Trees of json-c: answers up to this are kept parsed; how much more memory that takes than the text. */
 enum { SMALL = 4096, PARSED = 8 };
 
 struct clo_fetch {
@@ -270,11 +271,14 @@ keep_answer(clo_fetch *f)
     clo_client *c = f->client;
     size_t max = (size_t)clo_config_int(&c->config, CLO_OPT_CACHE_BYTES), len = 0;
     const char *text = clo_call_body(f->call, &len);
+    size_t whole = clo_json_bytes(f->doc);
 
     if (f->generation != clo_cache_generation(c->cache) ||
         (c->open_cursors == 0 && clo_fetch_max_age(c) <= 0))
         return;
-    if (text != NULL && len > SMALL)
+    if (whole > 0)
+        clo_cache_put(c->cache, f->key, f->key_len, f->doc, whole, max, clo_now_ms());
+    else if (text != NULL && len > SMALL)
         clo_cache_put_text(c->cache, f->key, f->key_len, text, len, max, clo_now_ms());
     else
         clo_cache_put(c->cache, f->key, f->key_len, f->doc, len * PARSED, max, clo_now_ms());
@@ -367,6 +371,14 @@ clo_fetch_poll(clo_fetch *f, clo_err *err)
         return CLO_DONE;
     *err = f->err;
     return CLO_ERROR;
+}
+
+size_t
+clo_fetch_memory(const clo_fetch *f)
+{
+    size_t whole = clo_json_bytes(f->doc);
+
+    return whole > 0 ? whole : (size_t)f->cost.bytes * PARSED;
 }
 
 const clo_json *

@@ -23,13 +23,18 @@
  * not for a document, where NULL has to mean failure. So the document `null` is the address of a
  * static object, which every function here translates.
  *
+ * Views. Answers are not built as trees but read in place (view.c, which says when and why); such a
+ * document is a clo_json like any other, told apart by the lowest bit of its address, which no object of
+ * json-c has set. It can be read only. Where a part of one is put into another document it is parsed by
+ * json-c first.
+ *
  * Member order is whatever the service sent; nothing may rely on it. A duplicate key: the last
  * one wins.
  *
  * json-c allocates with malloc. Debug builds announce its allocations to mem.c, so that the
  * out-of-memory tests reach the callers of this file too.
  */
-#include "clo_int.h"
+#include "view.h"
 
 #include <json-c/json.h>
 #include <limits.h>
@@ -41,7 +46,7 @@
 #define MAX_DEPTH 64
 #define TEXT_FLAGS (JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)
 
-static const char null_document;
+static const uint64_t null_document; /* aligned: its address must not look like a view's */
 
 /* json-c is not const-correct: readers take mutable objects, and serializing caches its text
  * inside the object. The integer conversion says that dropping const is meant. */
@@ -57,6 +62,24 @@ static clo_json *
 handle(json_object *o)
 {
     return (clo_json *)o;
+}
+
+/* The node behind a handle, or NULL where it is json-c's. */
+static const clo_node *
+node_of(const clo_json *j)
+{
+    uintptr_t p = (uintptr_t)j;
+
+    return p & 1 ? (const clo_node *)(p - 1) : NULL;
+}
+
+/* Null has no address, as in json-c. */
+static clo_json *
+handle_of(const clo_node *n)
+{
+    if (!n || clo_view_kind(n) == CLO_J_NULL)
+        return NULL;
+    return (clo_json *)((uintptr_t)n + 1);
 }
 
 clo_json *
@@ -325,13 +348,30 @@ clo_json_parse(const char *text, size_t len, const char *what, clo_err *err)
     return NULL;
 }
 
+clo_json *
+clo_json_read(clo_buf *text, const char *what, clo_err *err)
+{
+    const clo_node *n = NULL;
+
+    clo_err_clear(err);
+    if (text->data)
+        n = clo_view_new(text->data, text->len);
+    if (!n)
+        return clo_json_parse(text->data ? text->data : "", text->len, what, err);
+    (void)clo_buf_take(text, NULL, what, err);
+    return handle_of(n);
+}
+
 /* ---- reading ---- */
 
 clo_json *
 clo_json_ref(clo_json *j)
 {
-    json_object *o = native(j);
+    const clo_node *n = node_of(j);
+    json_object *o = n ? NULL : native(j);
 
+    if (n)
+        clo_view_ref(n);
     if (o)
         json_object_get(o);
     return j;
@@ -340,12 +380,37 @@ clo_json_ref(clo_json *j)
 void
 clo_json_free(clo_json *j)
 {
-    json_object_put(native(j));
+    const clo_node *n = node_of(j);
+
+    if (n)
+        clo_view_unref(n);
+    else
+        json_object_put(native(j));
+}
+
+size_t
+clo_json_bytes(const clo_json *j)
+{
+    const clo_node *n = node_of(j);
+
+    return n ? clo_view_bytes(n) : 0;
+}
+
+bool
+clo_json_clean(const clo_json *j)
+{
+    const clo_node *n = node_of(j);
+
+    return n && clo_view_clean(n);
 }
 
 clo_json_kind
 clo_json_type(const clo_json *j)
 {
+    const clo_node *n = node_of(j);
+
+    if (n)
+        return clo_view_kind(n);
     switch (json_object_get_type(native(j))) {
     case json_type_boolean:
         return CLO_J_BOOL;
@@ -377,8 +442,12 @@ clo_json_kind_name(clo_json_kind kind)
 const clo_json *
 clo_json_get(const clo_json *obj, const char *key)
 {
-    json_object *o = native(obj), *v = NULL;
+    const clo_node *n = node_of(obj);
+    json_object *o, *v = NULL;
 
+    if (n)
+        return handle_of(clo_view_get(n, key));
+    o = native(obj);
     if (!json_object_is_type(o, json_type_object))
         return NULL;
     return json_object_object_get_ex(o, key, &v) ? handle(v) : NULL;
@@ -387,16 +456,24 @@ clo_json_get(const clo_json *obj, const char *key)
 bool
 clo_json_has(const clo_json *obj, const char *key)
 {
-    json_object *o = native(obj);
+    const clo_node *n = node_of(obj);
+    json_object *o;
 
+    if (n)
+        return clo_view_get(n, key) != NULL;
+    o = native(obj);
     return json_object_is_type(o, json_type_object) && json_object_object_get_ex(o, key, NULL);
 }
 
 size_t
 clo_json_len(const clo_json *j)
 {
-    json_object *o = native(j);
+    const clo_node *n = node_of(j);
+    json_object *o;
 
+    if (n)
+        return clo_view_len(n);
+    o = native(j);
     if (json_object_is_type(o, json_type_array))
         return json_object_array_length(o);
     if (json_object_is_type(o, json_type_object))
@@ -407,8 +484,12 @@ clo_json_len(const clo_json *j)
 const clo_json *
 clo_json_at(const clo_json *arr, size_t i)
 {
-    json_object *o = native(arr);
+    const clo_node *n = node_of(arr);
+    json_object *o;
 
+    if (n)
+        return handle_of(clo_view_at(n, i));
+    o = native(arr);
     if (!json_object_is_type(o, json_type_array))
         return NULL;
     return handle(json_object_array_get_idx(o, i));
@@ -417,10 +498,15 @@ clo_json_at(const clo_json *arr, size_t i)
 const char *
 clo_json_str(const clo_json *j, size_t *len)
 {
-    json_object *o = native(j);
+    const clo_node *n = node_of(j);
+    json_object *o;
+    size_t ignored;
 
     if (len)
         *len = 0;
+    if (n)
+        return clo_view_str(n, len ? len : &ignored);
+    o = native(j);
     if (!json_object_is_type(o, json_type_string))
         return NULL;
     if (len)
@@ -431,28 +517,41 @@ clo_json_str(const clo_json *j, size_t *len)
 int64_t
 clo_json_int(const clo_json *j)
 {
-    return json_object_get_int64(native(j));
+    const clo_node *n = node_of(j);
+
+    return n ? clo_view_int(n) : json_object_get_int64(native(j));
 }
 
 double
 clo_json_real(const clo_json *j)
 {
-    return json_object_get_double(native(j));
+    const clo_node *n = node_of(j);
+
+    return n ? clo_view_real(n) : json_object_get_double(native(j));
 }
 
 bool
 clo_json_bool(const clo_json *j)
 {
-    return json_object_get_boolean(native(j));
+    const clo_node *n = node_of(j);
+
+    return n ? clo_view_bool(n) : json_object_get_boolean(native(j));
 }
 
 /* it->p is the entry to come. */
 void
 clo_json_iter_init(clo_json_iter *it, const clo_json *obj)
 {
-    json_object *o = native(obj);
+    const clo_node *n = node_of(obj);
+    json_object *o;
 
     memset(it, 0, sizeof *it);
+    it->view = n;
+    if (n) {
+        it->p = clo_view_first(n);
+        return;
+    }
+    o = native(obj);
     if (json_object_is_type(o, json_type_object))
         it->p = lh_table_head(json_object_get_object(o));
 }
@@ -460,10 +559,19 @@ clo_json_iter_init(clo_json_iter *it, const clo_json *obj)
 bool
 clo_json_iter_next(clo_json_iter *it)
 {
-    struct lh_entry *e = it->p;
+    const struct lh_entry *e = it->p;
+    size_t ignored;
 
     if (!e)
         return false;
+    if (it->view) {
+        const clo_node *name = it->p;
+
+        it->key = clo_view_str(name, &ignored);
+        it->value = handle_of(name + 1);
+        it->p = clo_view_next(it->view, name);
+        return true;
+    }
     it->key = lh_entry_k(e);
     it->value = lh_entry_v(e);
     it->p = lh_entry_next(e);
@@ -525,13 +633,35 @@ real_text(double r, char out[40])
     out[o] = '\0';
 }
 
+/* A part of a view as json-c has it, in *v instead of the view. False: no memory. */
+static bool
+make_native(clo_json **v)
+{
+    const clo_node *n = node_of(*v);
+    clo_err ignored;
+    clo_json *made;
+    const char *s;
+    size_t len;
+
+    if (!n)
+        return true;
+    s = clo_view_text(n, NULL, &len);
+    made = s ? clo_json_parse(s, len, "a part", &ignored) : NULL;
+    if (!made)
+        return false;
+    clo_json_free(*v);
+    *v = made;
+    return true;
+}
+
 bool
 clo_json_put(clo_json *obj, const char *key, clo_json *v)
 {
     json_object *o = native(obj);
 
-    CLO_ASSERT(json_object_is_type(o, json_type_object));
-    if (clo_mem_fault() || json_object_object_add_ex(o, key, native(v), 0) != 0) {
+    CLO_ASSERT(!node_of(obj) && json_object_is_type(o, json_type_object));
+    if (!make_native(&v) || clo_mem_fault() ||
+        json_object_object_add_ex(o, key, native(v), 0) != 0) {
         clo_json_free(v);
         return false;
     }
@@ -586,8 +716,8 @@ clo_json_push(clo_json *arr, clo_json *v)
 {
     json_object *o = native(arr);
 
-    CLO_ASSERT(json_object_is_type(o, json_type_array));
-    if (clo_mem_fault() || json_object_array_add(o, native(v)) != 0) {
+    CLO_ASSERT(!node_of(arr) && json_object_is_type(o, json_type_array));
+    if (!make_native(&v) || clo_mem_fault() || json_object_array_add(o, native(v)) != 0) {
         clo_json_free(v);
         return false;
     }
@@ -597,10 +727,19 @@ clo_json_push(clo_json *arr, clo_json *v)
 const char *
 clo_json_text(const clo_json *j, size_t *len)
 {
+    return clo_json_text_in(j, NULL, len);
+}
+
+const char *
+clo_json_text_in(const clo_json *j, clo_arena *a, size_t *len)
+{
+    const clo_node *view = node_of(j);
     size_t n = 4;
     const char *s = "null";
-    json_object *o = native(j);
+    json_object *o = view ? NULL : native(j);
 
+    if (view)
+        s = clo_view_text(view, a, &n);
     if (o)
         s = clo_mem_fault() ? NULL : json_object_to_json_string_length(o, TEXT_FLAGS, &n);
     if (len)

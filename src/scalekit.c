@@ -542,6 +542,16 @@ suggest_tool(const clo_call *call, clo_err *err)
     }
 }
 
+/* Answers of tools that succeeded are read in place. Those of the proxy are shown as they came, and an
+ * error is looked at as text too, so both keep their bytes. */
+static clo_json *
+parse_answer(const clo_call *call, clo_http_res *res, clo_err *err)
+{
+    if (call->req->kind == CLO_REQ_TOOL && res->status >= 200 && res->status < 300)
+        return clo_json_read(&res->body, "the answer", err);
+    return clo_json_parse(res->body.data, res->body.len, "the answer", err);
+}
+
 /* True: the call has its result. */
 static bool
 read_answer(clo_call *call, clo_http_res *res, clo_err *err, bool *bearer_refused)
@@ -555,7 +565,7 @@ read_answer(clo_call *call, clo_http_res *res, clo_err *err, bool *bearer_refuse
     }
     clo_err_clear(&inner);
     if (res->body.len)
-        call->answer = clo_json_parse(res->body.data, res->body.len, "the answer", &inner);
+        call->answer = parse_answer(call, res, &inner);
     if (inner.code == CLO_E_NOMEM) {
         (void)clo_err_nomem(err);
         if (call->req->writes && (res->status < 300 || res->status >= 500))

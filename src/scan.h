@@ -68,6 +68,7 @@ clo_fetch *clo_fetch_lookup(clo_client *client, const char *tool, clo_json *para
 /* Never waits: DONE, AGAIN or ERROR, and the same again when asked again. */
 clo_status clo_fetch_poll(clo_fetch *f, clo_err *err);
 const clo_json *clo_fetch_doc(const clo_fetch *f); /* after DONE; lives as long as the fetch */
+size_t clo_fetch_memory(const clo_fetch *f);       /* that its answer takes, about; after DONE */
 clo_call *clo_fetch_call(const clo_fetch *f);      /* NULL once it ended */
 /* What it cost; true for the first of several cursors that ask, which then counts it. */
 bool clo_fetch_cost_once(clo_fetch *f, clo_fetch_cost *cost);
@@ -125,7 +126,7 @@ typedef struct clo_scan {
     clo_lookup *lookup; /* NULL: every read is sent */
     int width;          /* pages that may be held */
     int held;           /* pages asked for and not used up */
-    int64_t page_bytes; /* the largest page so far, as text */
+    size_t page_bytes;  /* memory of the largest page so far */
     int64_t base;       /* OFFSET left to the service */
     int64_t want;       /* rows that will be needed of a walk, -1: all */
     double expect;      /* rows that an unconditional list had last time, -1: not known */

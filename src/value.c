@@ -402,7 +402,7 @@ text_of_json(const clo_json *j, const place *at, clo_value *out)
 
     if (!s)
         return misfit(at, j, "not text");
-    if (!clo_utf8_ok(s, len))
+    if (!clo_json_clean(j) && !clo_utf8_ok(s, len))
         return bad_text(at, memchr(s, '\0', len) ? has_nul : not_utf8);
     *out = clo_text(s, len);
     return CLO_OK;
@@ -519,15 +519,15 @@ check_json_text(const place *at, const char *s, size_t len)
 }
 
 static clo_status
-document_of_json(const clo_json *j, const place *at, clo_value *out)
+document_of_json(const clo_json *j, const place *at, clo_arena *a, clo_value *out)
 {
     size_t len;
-    const char *s = clo_json_text(j, &len);
+    const char *s = clo_json_text_in(j, a, &len);
 
     if (!s)
         return no_memory(at);
     *out = clo_json_value(s, len);
-    return check_json_text(at, s, len);
+    return clo_json_clean(j) ? CLO_OK : check_json_text(at, s, len);
 }
 
 static clo_status
@@ -541,7 +541,7 @@ convert(const clo_json *j, const place *at, clo_arena *a, clo_value *out)
     switch (at->column->type) {
     case CLO_T_TEXT:
         if ((at->column->flags & CLO_C_LOOSE) && clo_json_type(j) != CLO_J_STRING) {
-            st = document_of_json(j, at, out);
+            st = document_of_json(j, at, a, out);
             out->type = CLO_T_TEXT;
             return st;
         }
@@ -556,7 +556,7 @@ convert(const clo_json *j, const place *at, clo_arena *a, clo_value *out)
         *out = clo_bool(clo_json_bool(j));
         return CLO_OK;
     case CLO_T_JSON:
-        return document_of_json(j, at, out);
+        return document_of_json(j, at, a, out);
     case CLO_T_TIME:
         return time_of_json(j, at, a, out);
     case CLO_T_DATE:
@@ -580,7 +580,7 @@ clo_value_of_json(const clo_json *j, const clo_table *t, const clo_column *c, co
 
 /* Appends "key": value. Ids of custom fields need no escaping; json-c escapes anything else. */
 static bool
-add_member(clo_buf *b, const char *key, const clo_json *value)
+add_member(clo_buf *b, const char *key, const clo_json *value, clo_arena *a)
 {
     size_t len,
         plain = strspn(key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-");
@@ -601,7 +601,7 @@ add_member(clo_buf *b, const char *key, const clo_json *value)
         if (!text)
             return false;
     }
-    text = clo_json_text(value, &len);
+    text = clo_json_text_in(value, a, &len);
     return text && clo_buf_add(b, text, len);
 }
 
@@ -625,12 +625,12 @@ custom_of_row(const clo_json *row, const place *at, clo_arena *a, clo_value *out
             continue;
         if (b.len == 0)
             clo_buf_str(&b, "{");
-        ok = add_member(&b, it.key + sizeof prefix - 1, it.value);
+        ok = add_member(&b, it.key + sizeof prefix - 1, it.value, a);
     }
     if (ok && b.len == 0 && b.error == CLO_E_NONE)
         return CLO_OK;
     ok = ok && clo_buf_str(&b, "}");
-    if (ok)
+    if (ok && !clo_json_clean(row))
         st = check_json_text(at, b.data, b.len);
     copy = ok && st == CLO_OK ? clo_arena_strndup(a, b.data, b.len) : NULL;
     if (copy)
@@ -666,7 +666,7 @@ clo_row_of_json(const clo_json *row, const clo_table *t, const clo_colset *neede
             continue;
         at.column = c;
         if (c->flags & CLO_C_RAW)
-            st = document_of_json(row, &at, &vals[i]);
+            st = document_of_json(row, &at, a, &vals[i]);
         else if (c->flags & CLO_C_CUSTOM)
             st = custom_of_row(row, &at, a, &vals[i]);
         else

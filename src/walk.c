@@ -32,8 +32,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Memory for the pages of a window, and how much more a page takes than its text. */
-enum { WINDOW_BYTES = 12 << 20, PARSED = 8 };
+enum { WINDOW_BYTES = 16 << 20 }; /* memory for the pages of a window */
 enum { MAX_STALLS = 8, EVENTS_PAGE = 50, FALLBACK_LIMIT = 100 };
 
 /* ---- making and freeing --------------------------------------------------------------------- */
@@ -154,9 +153,9 @@ worth_asking(const clo_walk *w)
 int
 clo_scan_window(const clo_scan *s)
 {
-    int64_t fit = s->page_bytes > 0 ? WINDOW_BYTES / (s->page_bytes * PARSED) : s->width;
+    size_t fit = s->page_bytes > 0 ? WINDOW_BYTES / s->page_bytes : (size_t)s->width;
 
-    if (fit >= s->width)
+    if (fit >= (size_t)s->width)
         return s->width;
     return fit > 2 ? (int)fit : s->width < 2 ? s->width : 2;
 }
@@ -252,8 +251,8 @@ clo_walk_poll(clo_walk *w)
         w->scan->stats.requests += cost.attempts;
         w->scan->stats.retries += cost.attempts > 1 ? cost.attempts - 1 : 0;
         w->scan->stats.bytes_in += cost.bytes;
-        if (cost.bytes > w->scan->page_bytes)
-            w->scan->page_bytes = cost.bytes;
+        if (clo_fetch_memory(p->fetch) > w->scan->page_bytes)
+            w->scan->page_bytes = clo_fetch_memory(p->fetch);
     }
 }
 

@@ -1,0 +1,883 @@
+/*
+ * view.c - an answer of the service, read in place.
+ *
+ * Pages of rows are nearly all of the JSON that we see, and a row is looked at once: a few members
+ * by name, most of them short texts, and whole sub-objects that pass through to SQL as text. A tree of
+ * allocated objects (json-c) costs ten times as much as finding out where things are. So a view keeps the
+ * text of the answer and one array of nodes, 16 bytes each, in the order of the text; a value is a place
+ * and a length, and a container knows how many nodes to skip to get behind it.
+ *
+ * The one rule that makes this safe beside json-c: a view is either exactly what json-c would have
+ * built, or it is not built at all. Whatever is malformed or merely unusual (a repeated name, a name
+ * with escapes, half a surrogate pair, an integer of more than 18 digits, -0, nesting beyond 32) is
+ * declined, and json.c parses the text again, which gives the error or the value that it always gave.
+ * Hence no error messages here, and one place where each odd rule lives.
+ *
+ * Text of a part. The text between a bracket and its partner is the compact form already unless it
+ * holds white space or an escape that json-c would write otherwise; the reader notes which, per
+ * container. Plain ones are copied as they are, others by a small rewriter, which never makes them longer.
+ *
+ * Strings end with NUL although the text has a quote there: clo_view_str overwrites the quote when a
+ * string is asked for. Nothing is lost by that: no JSON text has a NUL, so whoever copies text puts a
+ * quote back wherever one stands. Strings with escapes are decoded while reading, into one buffer.
+ *
+ * Repeated names are found by a small hash table that all open objects share. An entry belongs to an
+ * object, and counts only as long as that is open. Objects close in reverse order, so an entry that was
+ * in the way of another one outlives it, and no chain of probes is ever broken by one that expired.
+ *
+ * Ownership: nodes, text and decoded strings live and die together, counted by references; any node leads
+ * to its view, by the index that it knows.
+ *
+ * Rejected: leaving out the nodes of inner containers (someone may look inside, and then an access could
+ * fail); decoding strings in place (their container's text would be gone); a NUL behind each string while
+ * reading (every text would need repair); SIMD beyond 64-bit words (inflating the answer costs more than
+ * reading it already).
+ */
+#include "view.h"
+
+#include <locale.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_DEPTH 32
+#define MAX_NODES (UINT32_C(1) << 28)
+#define NONE UINT32_MAX
+#define N_SLOTS 1024 /* of names; a power of two */
+#define MAX_NAMES (N_SLOTS / 2)
+
+enum { NAME = 7, KIND_MASK = 7, PLAIN = 8, INDEX_SHIFT = 4 };
+
+typedef struct clo_view {
+    long refs;
+    char *text, *decoded;
+    size_t len, decoded_len;
+    bool clean;
+    clo_arena *made; /* texts that were asked for; NULL: none yet */
+    /* Where the last search ended: rows and their members are mostly asked for in order. */
+    struct {
+        const clo_node *array, *node;
+        size_t index;
+    } last_at;
+    struct {
+        const clo_node *object, *next;
+    } last_get;
+    struct {
+        const clo_node *node;
+        const char *text;
+        size_t len;
+    } last_text;
+    size_t n;
+    clo_node nodes[];
+} clo_view;
+
+/* ---- reading -------------------------------------------------------------------------------- */
+
+typedef struct slot {
+    uint32_t owner, name; /* nodes; owner NONE: free */
+} slot;
+
+typedef struct parser {
+    const char *p, *text, *end;
+    clo_view *view;
+    uint32_t n, cap;
+    uint32_t marks; /* things so far that the compact form has otherwise */
+    uint32_t depth;
+    bool nul; /* U+0000 somewhere */
+    clo_buf decoded;
+    uint32_t open[MAX_DEPTH]; /* objects and arrays around p */
+    uint32_t n_names;         /* of all open objects */
+    slot names[N_SLOTS];
+} parser;
+
+static bool read_value(parser *ps);
+
+/* Skips what needs no look inside a string: anything but a quote, a backslash, or a control
+ * character. The trick marks at least the first such byte of a word; false marks come only after a true
+ * one, and the bytes are looked at one by one from the word's start anyway. */
+static const char *
+skip_plain(const char *p, const char *end)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101), tops = ones * 0x80;
+
+    while (end - p >= 8) {
+        uint64_t w, quote, slash;
+
+        memcpy(&w, p, 8);
+        quote = w ^ (ones * '"');
+        slash = w ^ (ones * '\\');
+        if ((((quote - ones) & ~quote) | ((slash - ones) & ~slash) | ((w - ones * 0x20) & ~w)) &
+            tops)
+            break;
+        p += 8;
+    }
+    while (p < end && *p != '"' && *p != '\\' && (unsigned char)*p >= 0x20)
+        p++;
+    return p;
+}
+
+static bool
+is_space(char c)
+{
+    return c == ' ' || c == '\n' || c == '\t' || c == '\r';
+}
+
+static void
+skip_space(parser *ps)
+{
+    if ((unsigned char)*ps->p > ' ')
+        return;
+    for (; is_space(*ps->p); ps->p++)
+        ps->marks++;
+}
+
+/* Room for a name and its value. */
+static bool
+grow(parser *ps)
+{
+    uint32_t cap = ps->cap + ps->cap / 2;
+    clo_view *view;
+
+    if (cap > MAX_NODES)
+        return false;
+    view = clo_realloc(ps->view, sizeof *view + cap * sizeof(clo_node));
+    if (view == NULL)
+        return false;
+    ps->view = view;
+    ps->cap = cap;
+    return true;
+}
+
+static clo_node *
+add_node(parser *ps, int kind, const char *at)
+{
+    clo_node *n = &ps->view->nodes[ps->n];
+
+    n->at = (uint32_t)(at - ps->text);
+    n->len = 0;
+    n->skip = 1;
+    n->meta = (ps->n++ << INDEX_SHIFT) | (uint32_t)kind;
+    return n;
+}
+
+/* ---- strings */
+
+static int
+hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* The code unit of \uXXXX at p, which is NUL-terminated somewhere; -1: it is none. */
+static int
+code_unit(const char *p)
+{
+    int u = 0;
+
+    if (p[0] != '\\' || p[1] != 'u')
+        return -1;
+    for (int i = 2; i < 6; i++) {
+        int d = hex_digit(p[i]);
+
+        if (d < 0)
+            return -1;
+        u = u * 16 + d;
+    }
+    return u;
+}
+
+/* One escape at p (a backslash): the character, and the bytes that it takes; -1: none that we know. */
+static long
+escape(const char *p, int *used)
+{
+    static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
+    const char *short_form = p[1] != '\0' ? strchr(from, p[1]) : NULL;
+    int u, low;
+
+    *used = 2;
+    if (short_form != NULL)
+        return to[short_form - from];
+    u = code_unit(p);
+    *used = 6;
+    if (u < 0xd800 || u > 0xdfff)
+        return u;
+    low = u < 0xdc00 ? code_unit(p + 6) : -1;
+    *used = 12;
+    return low < 0xdc00 || low > 0xdfff ? -1 : 0x10000 + (long)(u - 0xd800) * 0x400 + low - 0xdc00;
+}
+
+static size_t
+put_utf8(char *out, long c)
+{
+    if (c < 0x80) {
+        out[0] = (char)c;
+        return 1;
+    }
+    if (c < 0x800) {
+        out[0] = (char)(0xc0 | c >> 6);
+        out[1] = (char)(0x80 | (c & 0x3f));
+        return 2;
+    }
+    if (c < 0x10000) {
+        out[0] = (char)(0xe0 | c >> 12);
+        out[1] = (char)(0x80 | (c >> 6 & 0x3f));
+        out[2] = (char)(0x80 | (c & 0x3f));
+        return 3;
+    }
+    out[0] = (char)(0xf0 | c >> 18);
+    out[1] = (char)(0x80 | (c >> 12 & 0x3f));
+    out[2] = (char)(0x80 | (c >> 6 & 0x3f));
+    out[3] = (char)(0x80 | (c & 0x3f));
+    return 4;
+}
+
+/* A character as json-c writes it inside a string; at most 6 bytes. */
+static size_t
+put_escaped(char *out, long c)
+{
+    static const char from[] = "\"\\\b\f\n\r\t", to[] = "\"\\bfnrt", hex[] = "0123456789abcdef";
+    const char *short_form = c > 0 && c < 0x80 ? strchr(from, (int)c) : NULL;
+
+    if (short_form != NULL) {
+        out[0] = '\\';
+        out[1] = to[short_form - from];
+        return 2;
+    }
+    if (c >= 0x20)
+        return put_utf8(out, c);
+    for (size_t i = 0; i < 4; i++)
+        out[i] = "\\u00"[i];
+    out[4] = hex[(unsigned long)c >> 4 & 15];
+    out[5] = hex[(unsigned long)c & 15];
+    return 6;
+}
+
+/* The rest of a string from its first escape on. `n` is its node. */
+static bool
+read_escaped(parser *ps, uint32_t n, const char *open, const char *p)
+{
+    uint32_t len, head = (uint32_t)ps->decoded.len;
+
+    if (ps->decoded.len > NONE - 64 || !clo_buf_add(&ps->decoded, &head, sizeof head) ||
+        !clo_buf_add(&ps->decoded, open, (size_t)(p - open)))
+        return false;
+    while (*p == '\\') {
+        char utf8[4], canonical[8];
+        const char *plain;
+        int used;
+        long c = escape(p, &used);
+
+        if (c < 0 || !clo_buf_add(&ps->decoded, utf8, put_utf8(utf8, c)))
+            return false;
+        ps->nul = ps->nul || c == 0;
+        if (put_escaped(canonical, c) != (size_t)used || memcmp(canonical, p, (size_t)used) != 0)
+            ps->marks++;
+        plain = p + used;
+        p = skip_plain(plain, ps->end);
+        if (!clo_buf_add(&ps->decoded, plain, (size_t)(p - plain)))
+            return false;
+    }
+    if (*p != '"' || !clo_buf_add(&ps->decoded, "", 1))
+        return false;
+    len = (uint32_t)(ps->decoded.len - head - sizeof len - 1);
+    memcpy(ps->decoded.data + head, &len, sizeof len);
+    ps->view->nodes[n].len = (uint32_t)(p - open);
+    ps->view->nodes[n].skip = head;
+    ps->p = p + 1;
+    return true;
+}
+
+static bool
+read_string(parser *ps)
+{
+    const char *open = ps->p + 1, *p = skip_plain(open, ps->end);
+    clo_node *n = add_node(ps, CLO_J_STRING, open);
+
+    if (*p == '\\')
+        return read_escaped(ps, ps->n - 1, open, p);
+    n->len = (uint32_t)(p - open);
+    n->meta |= PLAIN;
+    ps->p = p + 1;
+    return *p == '"';
+}
+
+/* ---- names */
+
+/* Of the length, the first bytes and the last ones. */
+static uint32_t
+hash_name(const char *s, size_t len)
+{
+    uint64_t a = 0, b = 0;
+
+    if (len >= 8) {
+        memcpy(&a, s, 8);
+        memcpy(&b, s + len - 8, 8);
+    } else if (len >= 4) {
+        uint32_t x, y;
+
+        memcpy(&x, s, 4);
+        memcpy(&y, s + len - 4, 4);
+        a = x;
+        b = y;
+    } else if (len > 0) {
+        a = (unsigned char)s[0];
+        b = (uint64_t)(unsigned char)s[len / 2] << 8 | (unsigned char)s[len - 1];
+    }
+    a = (a ^ (b << 17 | b >> 47) ^ len) * UINT64_C(0x9e3779b97f4a7c15);
+    return (uint32_t)(a >> 40);
+}
+
+static bool
+is_open(const parser *ps, uint32_t owner)
+{
+    uint32_t depth = owner != NONE ? ps->view->nodes[owner].len : NONE; /* see read_container */
+
+    return depth < MAX_DEPTH && ps->open[depth] == owner;
+}
+
+/* False: the object that is being read has this name already, or too many. */
+static bool
+add_name(parser *ps, uint32_t name)
+{
+    const clo_node *n = &ps->view->nodes[name], *other;
+    const char *s = ps->text + n->at;
+    uint32_t owner = ps->open[ps->depth - 1], i = hash_name(s, n->len) + owner * 31;
+
+    if (ps->n_names >= MAX_NAMES)
+        return false;
+    for (;; i++) {
+        slot *sl = &ps->names[i & (N_SLOTS - 1)];
+
+        if (!is_open(ps, sl->owner)) {
+            sl->owner = owner;
+            sl->name = name;
+            ps->n_names++;
+            return true;
+        }
+        other = &ps->view->nodes[sl->name];
+        if (sl->owner == owner && other->len == n->len &&
+            memcmp(ps->text + other->at, s, n->len) == 0)
+            return false;
+    }
+}
+
+static bool
+read_name(parser *ps)
+{
+    const char *open, *p;
+    clo_node *n;
+
+    if (*ps->p != '"')
+        return false;
+    open = ps->p + 1;
+    p = skip_plain(open, ps->end);
+    if (*p != '"')
+        return false;
+    n = add_node(ps, NAME, open);
+    n->len = (uint32_t)(p - open);
+    n->meta |= PLAIN;
+    ps->p = p + 1;
+    skip_space(ps);
+    if (*ps->p++ != ':')
+        return false;
+    skip_space(ps);
+    return add_name(ps, ps->n - 1);
+}
+
+/* ---- numbers, words, containers */
+
+static const char *
+skip_digits(const char *p)
+{
+    while (*p >= '0' && *p <= '9')
+        p++;
+    return p;
+}
+
+static bool
+read_number(parser *ps)
+{
+    const char *start = ps->p, *digits = start + (*start == '-'), *p = skip_digits(digits), *part;
+    bool real = false;
+    clo_node *n;
+
+    if (p == digits || (*digits == '0' && p - digits > 1))
+        return false;
+    if (*p == '.') {
+        part = p + 1;
+        p = skip_digits(part);
+        real = true;
+        if (p == part)
+            return false;
+    }
+    if (*p == 'e' || *p == 'E') {
+        part = p + 1;
+        part += *part == '+' || *part == '-';
+        p = skip_digits(part);
+        real = true;
+        if (p == part)
+            return false;
+    }
+    if (!real && (p - digits > 18 || (*digits == '0' && *start == '-')))
+        return false;
+    n = add_node(ps, real ? CLO_J_REAL : CLO_J_INT, start);
+    n->len = (uint32_t)(p - start);
+    n->meta |= PLAIN;
+    ps->p = p;
+    return true;
+}
+
+static bool
+read_word(parser *ps, const char *word, clo_json_kind kind)
+{
+    size_t len = strlen(word);
+    clo_node *n;
+
+    if ((size_t)(ps->end - ps->p) < len || memcmp(ps->p, word, len) != 0)
+        return false;
+    n = add_node(ps, kind, ps->p);
+    n->len = (uint32_t)len;
+    n->meta |= PLAIN;
+    ps->p += len;
+    return true;
+}
+
+/* While a container is open its length is not known, and the field holds its depth. */
+static bool
+read_container(parser *ps, clo_json_kind kind)
+{
+    const char *start = ps->p++, close = kind == CLO_J_OBJECT ? '}' : ']';
+    uint32_t self = ps->n, marks = ps->marks, names = ps->n_names;
+    clo_node *n;
+
+    if (ps->depth == MAX_DEPTH)
+        return false;
+    add_node(ps, kind, start)->len = ps->depth;
+    ps->open[ps->depth++] = self;
+    skip_space(ps);
+    if (*ps->p != close) {
+        for (;;) {
+            if ((kind == CLO_J_OBJECT && !read_name(ps)) || !read_value(ps))
+                return false;
+            skip_space(ps);
+            if (*ps->p != ',')
+                break;
+            ps->p++;
+            skip_space(ps);
+        }
+        if (*ps->p != close)
+            return false;
+    }
+    ps->p++;
+    ps->open[--ps->depth] = NONE;
+    ps->n_names = names;
+    n = &ps->view->nodes[self];
+    n->len = (uint32_t)(ps->p - start);
+    n->skip = ps->n - self;
+    if (ps->marks == marks)
+        n->meta |= PLAIN;
+    return true;
+}
+
+static bool
+read_value(parser *ps)
+{
+    if (ps->cap - ps->n < 2 && !grow(ps))
+        return false;
+    switch (*ps->p) {
+    case '"':
+        return read_string(ps);
+    case '{':
+        return read_container(ps, CLO_J_OBJECT);
+    case '[':
+        return read_container(ps, CLO_J_ARRAY);
+    case 't':
+        return read_word(ps, "true", CLO_J_BOOL);
+    case 'f':
+        return read_word(ps, "false", CLO_J_BOOL);
+    case 'n':
+        return read_word(ps, "null", CLO_J_NULL);
+    default:
+        return read_number(ps);
+    }
+}
+
+/* ---- life ----------------------------------------------------------------------------------- */
+
+static bool
+read_document(parser *ps, size_t len)
+{
+    const char *space = ps->text;
+
+    while (is_space(*space))
+        space++;
+    if (*space != '{')
+        return false;
+    ps->p = space;
+    memset(ps->open, 0xff, sizeof ps->open);   /* NONE */
+    memset(ps->names, 0xff, sizeof ps->names); /* NONE */
+    clo_buf_init(&ps->decoded, len + len / 2 + 64);
+    if (!read_value(ps))
+        return false;
+    skip_space(ps);
+    return ps->p == ps->end;
+}
+
+const clo_node *
+clo_view_new(char *text, size_t len)
+{
+    parser ps;
+    clo_view *view, *fit;
+
+    if (len < 2 || len >= NONE)
+        return NULL;
+    ps.text = text;
+    ps.end = text + len;
+    ps.n = ps.marks = ps.depth = ps.n_names = 0;
+    ps.nul = false;
+    ps.cap = (uint32_t)(len / 16 < MAX_NODES / 2 ? len / 16 + 16 : MAX_NODES / 2);
+    clo_buf_init(&ps.decoded, 0);
+    ps.view = clo_malloc(sizeof *view + ps.cap * sizeof(clo_node));
+    if (ps.view == NULL)
+        return NULL;
+    if (!read_document(&ps, len)) {
+        clo_buf_free(&ps.decoded);
+        clo_free(ps.view);
+        return NULL;
+    }
+    fit = clo_realloc(ps.view, sizeof *view + ps.n * sizeof(clo_node));
+    view = fit != NULL ? fit : ps.view;
+    memset(view, 0, sizeof *view);
+    view->refs = 1;
+    view->text = text;
+    view->len = len;
+    view->decoded = ps.decoded.data;
+    view->decoded_len = ps.decoded.len;
+    view->n = ps.n;
+    view->clean = !ps.nul && clo_utf8_ok(text, len);
+    return view->nodes;
+}
+
+/* Readers take const nodes. What they change (quotes, hints, references) shows in no value. */
+static clo_view *
+view_of(const clo_node *n)
+{
+    const clo_node *first = n - (n->meta >> INDEX_SHIFT);
+
+    return (clo_view *)((uintptr_t)first - offsetof(clo_view, nodes));
+}
+
+void
+clo_view_ref(const clo_node *n)
+{
+    view_of(n)->refs++;
+}
+
+void
+clo_view_unref(const clo_node *n)
+{
+    clo_view *view = view_of(n);
+
+    if (--view->refs > 0)
+        return;
+    clo_arena_free(view->made);
+    clo_free(view->decoded);
+    clo_free(view->text);
+    clo_free(view);
+}
+
+size_t
+clo_view_bytes(const clo_node *n)
+{
+    const clo_view *view = view_of(n);
+
+    return sizeof *view + view->n * sizeof(clo_node) + view->len + 1 + view->decoded_len;
+}
+
+bool
+clo_view_clean(const clo_node *n)
+{
+    return view_of(n)->clean;
+}
+
+/* ---- looking -------------------------------------------------------------------------------- */
+
+clo_json_kind
+clo_view_kind(const clo_node *n)
+{
+    return (clo_json_kind)(n->meta & KIND_MASK);
+}
+
+static bool
+is_kind(const clo_node *n, clo_json_kind kind)
+{
+    return clo_view_kind(n) == kind;
+}
+
+/* Nodes from this one to its next sibling. */
+static uint32_t
+step(const clo_node *n)
+{
+    return is_kind(n, CLO_J_STRING) ? 1 : n->skip;
+}
+
+const clo_node *
+clo_view_first(const clo_node *obj)
+{
+    return is_kind(obj, CLO_J_OBJECT) && obj->skip > 1 ? obj + 1 : NULL;
+}
+
+const clo_node *
+clo_view_next(const clo_node *obj, const clo_node *name)
+{
+    const clo_node *next = name + 1 + step(name + 1);
+
+    return next < obj + obj->skip ? next : NULL;
+}
+
+size_t
+clo_view_len(const clo_node *n)
+{
+    bool object = is_kind(n, CLO_J_OBJECT);
+    size_t count = 0;
+
+    if (!object && !is_kind(n, CLO_J_ARRAY))
+        return 0;
+    for (const clo_node *c = n + 1; c < n + n->skip; c += object ? 1 + step(c + 1) : step(c))
+        count++;
+    return count;
+}
+
+static const clo_node *
+find(const clo_view *view, const clo_node *from, const clo_node *to, const char *key, size_t len)
+{
+    for (; from < to; from += 1 + step(from + 1))
+        if (from->len == len && memcmp(view->text + from->at, key, len) == 0)
+            return from;
+    return NULL;
+}
+
+const clo_node *
+clo_view_get(const clo_node *obj, const char *key)
+{
+    clo_view *view = view_of(obj);
+    const clo_node *first = obj + 1, *end, *from, *name;
+    size_t len = strlen(key);
+
+    if (!is_kind(obj, CLO_J_OBJECT))
+        return NULL;
+    end = obj + obj->skip;
+    from = view->last_get.object == obj ? view->last_get.next : first;
+    name = find(view, from, end, key, len);
+    if (name == NULL)
+        name = find(view, first, from, key, len);
+    if (name == NULL)
+        return NULL;
+    view->last_get.object = obj;
+    view->last_get.next = name + 1 + step(name + 1);
+    return name + 1;
+}
+
+const clo_node *
+clo_view_at(const clo_node *arr, size_t i)
+{
+    clo_view *view = view_of(arr);
+    const clo_node *c = arr + 1, *end = arr + arr->skip;
+    size_t at = 0;
+
+    if (!is_kind(arr, CLO_J_ARRAY))
+        return NULL;
+    if (view->last_at.array == arr && view->last_at.index <= i) {
+        c = view->last_at.node;
+        at = view->last_at.index;
+    }
+    for (; at < i && c < end; at++)
+        c += step(c);
+    if (c >= end)
+        return NULL;
+    view->last_at.array = arr;
+    view->last_at.node = c;
+    view->last_at.index = i;
+    return c;
+}
+
+const char *
+clo_view_str(const clo_node *n, size_t *len)
+{
+    clo_view *view = view_of(n);
+    int kind = (int)(n->meta & KIND_MASK);
+    uint32_t decoded_len;
+
+    if (kind != CLO_J_STRING && kind != NAME)
+        return NULL;
+    if (n->meta & PLAIN) {
+        view->text[n->at + n->len] = '\0';
+        *len = n->len;
+        return view->text + n->at;
+    }
+    memcpy(&decoded_len, view->decoded + n->skip, sizeof decoded_len);
+    *len = decoded_len;
+    return view->decoded + n->skip + sizeof decoded_len;
+}
+
+int64_t
+clo_view_int(const clo_node *n)
+{
+    const char *s = view_of(n)->text + n->at;
+    int64_t value = 0;
+
+    if (!is_kind(n, CLO_J_INT))
+        return 0;
+    for (uint32_t i = *s == '-'; i < n->len; i++)
+        value = value * 10 + (s[i] - '0');
+    return *s == '-' ? -value : value;
+}
+
+/* At most 15 digits and a small power of ten: both are exact doubles, so one division rounds right. */
+static bool
+short_real(const char *s, size_t len, double *r)
+{
+    static const double tens[] = {1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                  1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
+    bool negative = *s == '-';
+    int64_t digits = 0;
+    size_t places = 0;
+    bool fraction = false;
+
+    if (len > 16)
+        return false;
+    for (size_t i = negative; i < len; i++) {
+        if (s[i] == '.') {
+            fraction = true;
+            continue;
+        }
+        if (s[i] == 'e' || s[i] == 'E')
+            return false;
+        digits = digits * 10 + (s[i] - '0');
+        places += fraction;
+    }
+    *r = (double)digits / tens[places];
+    if (negative)
+        *r = -*r;
+    return true;
+}
+
+double
+clo_view_real(const clo_node *n)
+{
+    const clo_view *view = view_of(n);
+    const char *s = view->text + n->at;
+    locale_t c, old;
+    double r;
+
+    if (!is_kind(n, CLO_J_REAL) && !is_kind(n, CLO_J_INT))
+        return 0;
+    if (short_real(s, n->len, &r))
+        return r;
+    /* The host may have a locale with another decimal point. What ends the number in the text ends it for
+     * strtod as well. */
+    c = newlocale(LC_ALL_MASK, "C", (locale_t)0); /* no allocation: a constant of the C library */
+    old = c != (locale_t)0 ? uselocale(c) : (locale_t)0;
+    r = strtod(s, NULL);
+    if (c != (locale_t)0) {
+        uselocale(old);
+        freelocale(c);
+    }
+    return r;
+}
+
+bool
+clo_view_bool(const clo_node *n)
+{
+    return is_kind(n, CLO_J_BOOL) && n->len == 4;
+}
+
+/* ---- text ----------------------------------------------------------------------------------- */
+
+/* The bytes as they were, with the quotes that clo_view_str has overwritten. */
+static void
+copy_plain(char *out, const char *s, size_t len)
+{
+    char *nul = out;
+
+    memcpy(out, s, len);
+    while ((nul = memchr(nul, '\0', (size_t)(out + len - nul))) != NULL)
+        *nul++ = '"';
+}
+
+/* A string with its quotes, as json-c writes it; `s` is at the opening one, and moves behind the other. */
+static char *
+copy_string(char *out, const char **s, const char *end)
+{
+    const char *p = *s + 1;
+
+    *out++ = '"';
+    for (;;) {
+        const char *plain = p;
+        int used;
+
+        p = skip_plain(plain, end);
+        memcpy(out, plain, (size_t)(p - plain));
+        out += p - plain;
+        if (*p != '\\')
+            break;
+        out += put_escaped(out, escape(p, &used));
+        p += used;
+    }
+    *out++ = '"';
+    *s = p + 1;
+    return out;
+}
+
+/* Without white space, and every string in its compact form. Never longer than what it came from. */
+static size_t
+copy_compact(char *out, const char *s, size_t len)
+{
+    const char *end = s + len;
+    char *start = out;
+
+    while (s < end) {
+        if (*s == '"')
+            out = copy_string(out, &s, end);
+        else if (is_space(*s))
+            s++;
+        else
+            *out++ = *s++;
+    }
+    return (size_t)(out - start);
+}
+
+const char *
+clo_view_text(const clo_node *n, clo_arena *a, size_t *len)
+{
+    clo_view *view = view_of(n);
+    uint32_t quotes = is_kind(n, CLO_J_STRING) ? 2 : 0;
+    const char *s = view->text + n->at - quotes / 2;
+    char *out;
+
+    if (a == NULL && view->last_text.node == n) {
+        *len = view->last_text.len;
+        return view->last_text.text;
+    }
+    if (a == NULL && view->made == NULL)
+        view->made = clo_arena_new();
+    a = a != NULL ? a : view->made;
+    *len = (size_t)n->len + quotes;
+    out = a != NULL ? clo_arena_alloc(a, *len + 1) : NULL;
+    if (out == NULL)
+        return NULL;
+    if (n->meta & PLAIN)
+        copy_plain(out, s, *len);
+    else
+        *len = copy_compact(out, s, *len);
+    out[*len] = '\0';
+    if (a == view->made) {
+        view->last_text.node = n;
+        view->last_text.text = out;
+        view->last_text.len = *len;
+    }
+    return out;
+}

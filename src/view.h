@@ -1,0 +1,41 @@
+/*
+ * view.h - documents that are read in place (view.c), for json.c alone. Everybody else sees a
+ * clo_json and cannot tell.
+ */
+#ifndef CLO_VIEW_H
+#define CLO_VIEW_H
+
+#include "clo_int.h"
+
+/* One value, or the name of a member. The name comes right before its value. */
+typedef struct clo_node {
+    uint32_t at, len; /* in the text: of a string without its quotes */
+    uint32_t skip;    /* nodes to the next sibling; of a string with escapes: where it is decoded */
+    uint32_t meta;    /* kind, plain, and the node's own index */
+} clo_node;
+
+/* Reads one document whose root is an object. Takes over `text` (from clo_malloc, with a NUL at
+ * text[len]). NULL: not taken over, because it is no such document, memory is short, or something in it
+ * is rare enough to be left to json-c. */
+const clo_node *clo_view_new(char *text, size_t len);
+void clo_view_ref(const clo_node *n);
+void clo_view_unref(const clo_node *n);
+size_t clo_view_bytes(const clo_node *n); /* memory of the whole document */
+bool clo_view_clean(const clo_node *n);   /* all of it UTF-8 without U+0000 */
+
+clo_json_kind clo_view_kind(const clo_node *n);
+size_t clo_view_len(const clo_node *n);
+/* The value of a member or element; NULL: there is none. */
+const clo_node *clo_view_get(const clo_node *obj, const char *key);
+const clo_node *clo_view_at(const clo_node *arr, size_t i);
+const char *clo_view_str(const clo_node *n, size_t *len); /* a string, or a name */
+int64_t clo_view_int(const clo_node *n);
+double clo_view_real(const clo_node *n);
+bool clo_view_bool(const clo_node *n);
+/* Members in order: the name, NULL behind the last one. Its value is the node after it. */
+const clo_node *clo_view_first(const clo_node *obj);
+const clo_node *clo_view_next(const clo_node *obj, const clo_node *name);
+/* Compact JSON in `a`, or in memory of the document when `a` is NULL; NULL: no memory. */
+const char *clo_view_text(const clo_node *n, clo_arena *a, size_t *len);
+
+#endif
