@@ -145,7 +145,7 @@ open_parent(clo_cursor *cur, clo_err *err)
     clo_colset_add(&q.needed, clo_table_key(q.table));
     if (clo_plan_make(cur->client, &q, &plan, err) != CLO_OK)
         return CLO_ERROR;
-    cur->parent = clo_cursor_open_raw(cur->client, &plan, cur->scan.gate, err);
+    cur->parent = clo_cursor_open_raw(cur->client, &plan, NULL, cur->scan.gate, err);
     return cur->parent != NULL ? CLO_OK : CLO_ERROR;
 }
 
@@ -173,8 +173,6 @@ prepare(clo_cursor *cur, const clo_bind *binds, int64_t offset, clo_err *err)
     s->width = (int)clo_config_int(&cur->client->config, CLO_OPT_CONCURRENCY);
     if (s->gate == &cur->own_gate)
         s->gate->width = s->width;
-    if (!cur->raw)
-        clo_lookup_join(s);
     cur->n_values = 1;
     for (int i = 0; i < s->n_conds; i++)
         if (s->conds[i].slot->op == CLO_OP_IN && !s->conds[i].local)
@@ -184,6 +182,8 @@ prepare(clo_cursor *cur, const clo_bind *binds, int64_t offset, clo_err *err)
                (cur->n_values > 1 || cur->n_each > 1 || clo_plan_walks_parent(&cur->plan));
     s->expect = s->n_conds == 0 && !s->multi ? clo_known_rows(cur->client, t) : -1;
     place_offset(cur, offset);
+    if (!cur->raw && cur->state == RUNNING)
+        clo_lookup_join(s);
     cur->walk_ramp = cur->limit >= 0 ? 1 : s->width;
     cur->max_rows = cur->raw ? 0 : clo_config_int(&cur->client->config, CLO_OPT_MAX_ROWS);
     if (cur->limit == 0)
@@ -266,10 +266,11 @@ clo_cursor_open(clo_client *client, const clo_plan *plan, const clo_bind *binds,
 }
 
 clo_cursor *
-clo_cursor_open_raw(clo_client *client, const clo_plan *plan, clo_gate *gate, clo_err *err)
+clo_cursor_open_raw(clo_client *client, const clo_plan *plan, const clo_bind *binds, clo_gate *gate,
+                    clo_err *err)
 {
     clo_err_clear(err);
-    return open_cursor(client, plan, NULL, -1, 0, gate, true, err);
+    return open_cursor(client, plan, binds, -1, 0, gate, true, err);
 }
 
 const clo_json *

@@ -254,7 +254,7 @@ clo_fetch_lookup(clo_client *client, const char *tool, clo_json *params, clo_loo
 {
     clo_fetch *f;
 
-    if (!clo_lookup_want(lookup, key)) {
+    if (!clo_lookup_want(lookup, key, params)) {
         clo_json_free(params);
         clo_err_nomem(err);
         return NULL;

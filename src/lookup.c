@@ -39,6 +39,11 @@
  * column, too many bytes) turns it off for this statement, and the keys are read one by one, as with the
  * setting lookahead = off. After a write through the client everything is forgotten.
  *
+ * Further conditions. `AND o.status_type = 'won'` travels with each read, and with the walk as well: scans
+ * share a lookup only where these values are the same, as constants are. A further id (AND o.contact_id =
+ * c.id) is another one for each key; it is left out of the walk, and the cursor compares it as it does
+ * with every row.
+ *
  * Ownership: lookups belong to the client and end with the statement; those of dynamic tables with their
  * last cursor, because the table may go away. Rows are kept as JSON text, about a fifth of what they
  * take when parsed; a parsed answer is made for each use.
@@ -82,8 +87,15 @@ struct clo_lookup {
     const clo_table *table;
     int column;
     bool by_id;
+    bool varies; /* a condition differs from key to key, see `others` */
     clo_colset fetch;
-    long users; /* cursors */
+    char *sign; /* further conditions and the rows wanted: what scans must have in common */
+    clo_qual quals[CLO_MAX_SLOTS]; /* those of the walk */
+    clo_value values[CLO_MAX_SLOTS];
+    int n_quals;
+    clo_colset others; /* columns of conditions that the cursors compare alone */
+    clo_arena *texts;  /* of values */
+    long users;        /* cursors */
     unsigned generation;
 
     /* what was asked and what it cost */
@@ -109,97 +121,6 @@ struct clo_lookup {
     ahead ring[MAX_AHEAD];
     int n_ahead, credit;
 };
-
-/* ---- which scans ---------------------------------------------------------------------------- */
-
-/* A table that is a list for each row of another one is read whole where those are few. */
-static bool
-few_parents(const clo_client *client, const clo_table *t)
-{
-    const clo_table *parent = t->parent != NULL ? clo_table_find(t->parent) : NULL;
-    double known = parent != NULL ? clo_known_rows(client, parent) : 0;
-
-    return t->parent == NULL ||
-           (parent != NULL && (known > 0 ? known : parent->guess_rows) <= MAX_PARENTS);
-}
-
-static bool
-walkable(const clo_client *client, const clo_table *t)
-{
-    return t->list != NULL && t->pager != CLO_PAGE_EVENTS && t->pager != CLO_PAGE_ONE &&
-           few_parents(client, t) &&
-           (t->each_param == NULL || t->each_values[0] == NULL || t->each_values[1] == NULL);
-}
-
-static bool
-reads_raw(const clo_scan *s)
-{
-    for (int i = 0; (size_t)i < s->table->n_columns; i++)
-        if ((s->table->columns[i].flags & CLO_C_RAW) && clo_colset_has(&s->plan->needed, i))
-            return true;
-    return false;
-}
-
-/* A list by one documented filter that leaves few rows, and whose value every row shows. */
-static bool
-list_of_key(const clo_scan *s)
-{
-    const clo_cond *c = &s->conds[0];
-
-    return s->plan->access == CLO_BY_LIST && !c->local && c->filter != NULL &&
-           (c->filter->flags & CLO_F_EXACT) &&
-           !(c->filter->flags & (CLO_F_ECHO | CLO_F_WITH_LEAD)) &&
-           !(c->column->flags & CLO_C_PARAM) && clo_column_narrows(c->column) &&
-           s->plan->order < 0 && !s->plan->limit && !s->plan->offset;
-}
-
-static bool
-eligible(const clo_scan *s)
-{
-    const clo_cond *c = &s->conds[0];
-
-    if (!clo_config_int(&s->client->config, CLO_OPT_LOOKAHEAD) || s->n_conds != 1 ||
-        !walkable(s->client, s->table) || reads_raw(s) || c->column->type != CLO_T_TEXT)
-        return false;
-    if (c->slot->op == CLO_OP_IN ? c->n <= PLAIN_LIST : c->slot->op != CLO_OP_EQ)
-        return false;
-    return s->plan->access == CLO_BY_ID || list_of_key(s);
-}
-
-void
-clo_lookup_join(clo_scan *scan)
-{
-    clo_client *c = scan->client;
-    int column = scan->n_conds > 0 ? scan->conds[0].slot->column : -1;
-    bool by_id = scan->plan->access == CLO_BY_ID;
-    clo_lookup *lk;
-
-    scan->lookup = NULL;
-    if (column < 0 || !eligible(scan))
-        return;
-    for (lk = c->lookups; lk != NULL; lk = lk->next)
-        if (lk->table == scan->table && lk->column == column && lk->by_id == by_id &&
-            memcmp(&lk->fetch, &scan->fetch, sizeof lk->fetch) == 0)
-            break;
-    if (lk == NULL) {
-        lk = clo_calloc(1, sizeof *lk);
-        if (lk == NULL)
-            return;
-        lk->client = c;
-        lk->table = scan->table;
-        lk->column = column;
-        lk->by_id = by_id;
-        lk->fetch = scan->fetch;
-        lk->generation = clo_cache_generation(c->cache);
-        lk->credit = 1;
-        lk->next = c->lookups;
-        c->lookups = lk;
-    }
-    if (scan->conds[0].slot->op == CLO_OP_IN && (int64_t)scan->conds[0].n > lk->planned)
-        lk->planned = (int64_t)scan->conds[0].n;
-    lk->users++;
-    scan->lookup = lk;
-}
 
 /* ---- forgetting ----------------------------------------------------------------------------- */
 
@@ -281,6 +202,8 @@ free_lookup(clo_lookup *lk)
         }
     clo_fetch_detach(lk->client, lk);
     forget(lk);
+    clo_arena_free(lk->texts);
+    clo_free(lk->sign);
     clo_free(lk->params);
     clo_free(lk);
 }
@@ -300,6 +223,214 @@ clo_lookups_end(clo_client *client)
 {
     while (client->lookups != NULL)
         free_lookup(client->lookups);
+}
+
+/* ---- which scans ---------------------------------------------------------------------------- */
+
+/* A table that is a list for each row of another one is read whole where those are few. */
+static bool
+few_parents(const clo_client *client, const clo_table *t)
+{
+    const clo_table *parent = t->parent != NULL ? clo_table_find(t->parent) : NULL;
+    double known = parent != NULL ? clo_known_rows(client, parent) : 0;
+
+    return t->parent == NULL ||
+           (parent != NULL && (known > 0 ? known : parent->guess_rows) <= MAX_PARENTS);
+}
+
+static bool
+walkable(const clo_client *client, const clo_table *t)
+{
+    return t->list != NULL && t->pager != CLO_PAGE_EVENTS && t->pager != CLO_PAGE_ONE &&
+           few_parents(client, t) &&
+           (t->each_param == NULL || t->each_values[0] == NULL || t->each_values[1] == NULL);
+}
+
+static bool
+reads_raw(const clo_plan *plan)
+{
+    for (int i = 0; (size_t)i < plan->table->n_columns; i++)
+        if ((plan->table->columns[i].flags & CLO_C_RAW) && clo_colset_has(&plan->needed, i))
+            return true;
+    return false;
+}
+
+/* A documented filter that leaves few rows, and whose value every row shows. */
+static bool
+is_key(const clo_table *t, const clo_slot *s)
+{
+    const clo_column *c = &t->columns[s->column];
+    const clo_filter *f = s->param != NULL ? clo_table_filter(t, s->column, s->op) : NULL;
+
+    return f != NULL && (f->flags & CLO_F_EXACT) && !(f->flags & (CLO_F_ECHO | CLO_F_WITH_LEAD)) &&
+           !(c->flags & CLO_C_PARAM) && c->type == CLO_T_TEXT && clo_column_narrows(c) &&
+           (s->op == CLO_OP_EQ || s->op == CLO_OP_IN);
+}
+
+/* A condition that can be checked on rows of the whole table. */
+static bool
+is_checked(const clo_table *t, const clo_slot *s)
+{
+    const clo_filter *f = clo_table_filter(t, s->column, s->op);
+
+    return !(t->columns[s->column].flags & CLO_C_PARAM) && s->op != CLO_OP_IN && f != NULL &&
+           !(f->flags & CLO_F_ECHO);
+}
+
+/* The slot whose values are looked up, -1: such scans have nothing in common. */
+static int
+key_slot(const clo_client *client, const clo_plan *plan)
+{
+    const clo_table *t = plan->table;
+    int key = -1;
+
+    if ((client != NULL && !clo_config_int(&client->config, CLO_OPT_LOOKAHEAD)) ||
+        !walkable(client, t) || reads_raw(plan) || plan->order >= 0 || plan->offset)
+        return -1;
+    if (plan->access == CLO_BY_ID)
+        return plan->n_slots == 1 ? 0 : -1;
+    for (int i = 0; i < plan->n_slots && key < 0; i++)
+        if (is_key(t, &plan->slots[i]))
+            key = i;
+    for (int i = 0; i < plan->n_slots; i++)
+        if (i != key && !is_checked(t, &plan->slots[i]))
+            return -1;
+    return plan->access == CLO_BY_LIST ? key : -1;
+}
+
+bool
+clo_lookup_serves(const clo_client *client, const clo_plan *plan)
+{
+    return key_slot(client, plan) >= 0;
+}
+
+static void
+put_value(const clo_cond *c, clo_buf *b)
+{
+    const clo_value *v = &c->values[0];
+
+    if (clo_cond_is_bound(c))
+        clo_buf_str(b, c->bound != NULL ? c->bound : "");
+    else if (v->text != NULL)
+        clo_buf_fmt(b, "%zu %s", v->len, v->text);
+    else if (v->type == CLO_T_BOOL)
+        clo_buf_fmt(b, "%d", v->u.b);
+    else if (v->type == CLO_T_REAL)
+        clo_buf_fmt(b, "%a", v->u.r);
+    else
+        clo_buf_fmt(b, "%lld", (long long)v->u.i);
+}
+
+/* What a scan's lookup is known by: the values that go into the walk, and how many rows are wanted. */
+static void
+put_sign(const clo_scan *s, int key, clo_buf *b)
+{
+    clo_buf_fmt(b, "%lld", (long long)s->want);
+    for (int i = 0; i < s->n_conds; i++) {
+        const clo_cond *c = &s->conds[i];
+
+        if (i == key || (c->slot->op == CLO_OP_EQ && clo_column_narrows(c->column)))
+            continue;
+        clo_buf_fmt(b, " %d %d ", c->slot->column, (int)c->slot->op);
+        put_value(c, b);
+    }
+}
+
+/* Takes a copy of the further conditions. False: out of memory. */
+static bool
+keep_conditions(clo_lookup *lk, const clo_scan *s, int key)
+{
+    for (int i = 0; i < s->n_conds; i++) {
+        const clo_cond *c = &s->conds[i];
+        clo_value v = c->values[0];
+
+        if (i == key)
+            continue;
+        if (c->slot->op == CLO_OP_EQ && clo_column_narrows(c->column)) {
+            clo_colset_add(&lk->others, c->slot->column);
+            lk->varies = true;
+            continue;
+        }
+        if (clo_cond_is_bound(c) && c->bound == NULL)
+            continue;
+        if (clo_cond_is_bound(c))
+            v = clo_text(c->bound, strlen(c->bound));
+        if (v.text != NULL)
+            v.text = clo_arena_strndup(lk->texts, v.text, v.len);
+        if (c->values[0].text != NULL && v.text == NULL)
+            return false;
+        lk->quals[lk->n_quals] = (clo_qual){c->slot->column, c->slot->op, true};
+        /* Inclusive, as it is sent: rows at the bound are for the cursor to judge. */
+        if (c->slot->op == CLO_OP_GT)
+            lk->quals[lk->n_quals].op = CLO_OP_GE;
+        if (c->slot->op == CLO_OP_LT)
+            lk->quals[lk->n_quals].op = CLO_OP_LE;
+        lk->values[lk->n_quals++] = v;
+    }
+    return true;
+}
+
+static clo_lookup *
+make_lookup(const clo_scan *s, int key, const char *sign)
+{
+    clo_lookup *lk = clo_calloc(1, sizeof *lk);
+
+    if (lk == NULL)
+        return NULL;
+    lk->client = s->client;
+    lk->table = s->table;
+    lk->column = s->conds[key].slot->column;
+    lk->by_id = s->plan->access == CLO_BY_ID;
+    lk->fetch = s->fetch;
+    lk->generation = clo_cache_generation(s->client->cache);
+    lk->credit = 1;
+    lk->sign = clo_strdup(sign);
+    lk->texts = clo_arena_new();
+    lk->next = s->client->lookups;
+    s->client->lookups = lk;
+    if (lk->sign != NULL && lk->texts != NULL && keep_conditions(lk, s, key))
+        return lk;
+    free_lookup(lk);
+    return NULL;
+}
+
+static clo_lookup *
+find_lookup(const clo_scan *s, int key, const char *sign)
+{
+    for (clo_lookup *lk = s->client->lookups; lk != NULL; lk = lk->next)
+        if (lk->table == s->table && lk->column == s->conds[key].slot->column &&
+            lk->by_id == (s->plan->access == CLO_BY_ID) &&
+            memcmp(&lk->fetch, &s->fetch, sizeof lk->fetch) == 0 && strcmp(lk->sign, sign) == 0)
+            return lk;
+    return NULL;
+}
+
+void
+clo_lookup_join(clo_scan *scan)
+{
+    int key = scan->n_conds == scan->plan->n_slots ? key_slot(scan->client, scan->plan) : -1;
+    const clo_cond *c = &scan->conds[key < 0 ? 0 : key];
+    clo_lookup *lk = NULL;
+    clo_buf sign;
+
+    scan->lookup = NULL;
+    if (key < 0 || c->local || (c->slot->op == CLO_OP_IN && c->n <= PLAIN_LIST))
+        return;
+    clo_buf_init(&sign, (size_t)1 << 20);
+    put_sign(scan, key, &sign);
+    if (sign.error == CLO_E_NONE) {
+        lk = find_lookup(scan, key, sign.data);
+        if (lk == NULL)
+            lk = make_lookup(scan, key, sign.data);
+    }
+    clo_buf_free(&sign);
+    if (lk == NULL)
+        return;
+    if (c->slot->op == CLO_OP_IN && (int64_t)c->n > lk->planned)
+        lk->planned = (int64_t)c->n;
+    lk->users++;
+    scan->lookup = lk;
+    scan->lookup_cond = key;
 }
 
 /* ---- rows ----------------------------------------------------------------------------------- */
@@ -375,6 +506,17 @@ add_row(clo_lookup *lk, const char *key, size_t key_len, const char *text, size_
     return true;
 }
 
+/* Where a field is absent the service alone knows whether the row meets a condition. */
+static bool
+shows_others(const clo_lookup *lk, const clo_json *json)
+{
+    for (int i = 0; (size_t)i < lk->table->n_columns; i++)
+        if (clo_colset_has(&lk->others, i) &&
+            !clo_json_has(json, clo_column_path(&lk->table->columns[i])))
+            return false;
+    return true;
+}
+
 /* A row of the walk. False: the table cannot serve. */
 static bool
 keep_row(clo_lookup *lk, const clo_json *json)
@@ -385,6 +527,8 @@ keep_row(clo_lookup *lk, const clo_json *json)
     const char *key = clo_json_str(j, &key_len), *text;
 
     lk->rows_seen++;
+    if (lk->varies && !shows_others(lk, json))
+        return false;
     if (key ==
         NULL) /* NULL equals nothing; but where the field is absent the service alone knows */
         return clo_json_has(json, clo_column_path(c)) && clo_json_type(j) == CLO_J_NULL;
@@ -485,7 +629,7 @@ pages(const clo_lookup *lk)
         return -1;
     if (lk->table->pager == CLO_PAGE_WHOLE)
         return 1;
-    if (total < 0)
+    if (total < 0 && lk->n_quals == 0)
         total = (int64_t)clo_known_rows(lk->client, lk->table);
     return total < 0 ? -1 : pages_of(lk, total);
 }
@@ -534,17 +678,22 @@ allowance(clo_lookup *lk)
 static void
 begin_walk(clo_lookup *lk)
 {
-    clo_question q = {0};
+    clo_question q = {.table = lk->table,
+                      .quals = lk->quals,
+                      .n_quals = (size_t)lk->n_quals,
+                      .needed = lk->fetch};
+    clo_bind binds[CLO_MAX_SLOTS];
     clo_plan plan;
     clo_err err;
     int width = (int)clo_config_int(&lk->client->config, CLO_OPT_CONCURRENCY);
 
-    q.table = lk->table;
-    q.needed = lk->fetch;
     lk->gate.width = width > 1 ? width - 1 : 1; /* one for the key that is waited for */
     lk->gate.limited = true;
-    if (clo_plan_make(lk->client, &q, &plan, &err) == CLO_OK)
-        lk->walk = clo_cursor_open_raw(lk->client, &plan, &lk->gate, &err);
+    if (clo_plan_make(lk->client, &q, &plan, &err) == CLO_OK) {
+        for (int i = 0; i < plan.n_slots; i++)
+            binds[i] = (clo_bind){&lk->values[plan.slots[i].qual], 1};
+        lk->walk = clo_cursor_open_raw(lk->client, &plan, binds, &lk->gate, &err);
+    }
     if (lk->walk == NULL)
         lk->off = true;
 }
@@ -614,8 +763,11 @@ turn(clo_lookup *lk)
 /* ---- what fetch.c asks ---------------------------------------------------------------------- */
 
 bool
-clo_lookup_want(clo_lookup *lk, const clo_value *key)
+clo_lookup_want(clo_lookup *lk, const clo_value *key, const clo_json *params)
 {
+    size_t len = key->len;
+    const char *what = lk->varies ? clo_json_text(params, &len) : key->text;
+
     if (lk->generation != clo_cache_generation(lk->client->cache))
         forget(lk);
     for (int i = 0; i < lk->n_ahead; i++)
@@ -623,7 +775,7 @@ clo_lookup_want(clo_lookup *lk, const clo_value *key)
             lk->ring[i].used = true;
     if (lk->complete) /* nothing is counted any more */
         return true;
-    return clo_idset_add(&lk->asked, key->text, key->len) != CLO_IDSET_NOMEM;
+    return what != NULL && clo_idset_add(&lk->asked, what, len) != CLO_IDSET_NOMEM;
 }
 
 clo_found
@@ -756,8 +908,8 @@ clo_lookup_ahead(clo_lookup *lk, const clo_value *key)
     if (width > MAX_AHEAD)
         width = MAX_AHEAD;
     settle(lk, width); /* those that were used */
-    if (lk->complete || lk->all_paid || lk->params == NULL || lk->credit == 0 || width < 2 ||
-        clo_config_int(&lk->client->config, CLO_OPT_CACHE_BYTES) < SMALL_CACHE)
+    if (lk->complete || lk->all_paid || lk->varies || lk->params == NULL || lk->credit == 0 ||
+        width < 2 || clo_config_int(&lk->client->config, CLO_OPT_CACHE_BYTES) < SMALL_CACHE)
         return;
     for (int i = 0; i < lk->n_ahead; i++)
         lk->ring[i].seen = false;

@@ -124,6 +124,7 @@ typedef struct clo_scan {
     clo_colset fetch; /* columns asked for */
     clo_gate *gate;
     clo_lookup *lookup; /* NULL: every read is sent */
+    int lookup_cond;    /* the condition that is looked up */
     int width;          /* pages that may be held */
     int held;           /* pages asked for and not used up */
     size_t page_bytes;  /* memory of the largest page so far */
@@ -234,8 +235,10 @@ typedef enum clo_found {
 /* Sets scan->lookup where the scan reads single rows, one of many perhaps. Never fails. */
 void clo_lookup_join(clo_scan *scan);
 void clo_lookup_leave(clo_scan *scan);
+/* Many scans of this plan may be answered from one walk of the table. */
+bool clo_lookup_serves(const clo_client *client, const clo_plan *plan);
 /* A key is asked for: counted, whatever the answer comes from. False: out of memory. */
-bool clo_lookup_want(clo_lookup *lk, const clo_value *key);
+bool clo_lookup_want(clo_lookup *lk, const clo_value *key, const clo_json *params);
 clo_found clo_lookup_find(clo_lookup *lk, const clo_value *key, clo_json **doc);
 /* A read is sent with these parameters. */
 void clo_lookup_sent(clo_lookup *lk, const clo_json *params);
@@ -248,8 +251,8 @@ void clo_lookups_end(clo_client *client);  /* the statement is over */
 
 /* ---- cursor.c ---- */
 /* A cursor for the core itself: rows as they came, and no part of any statement. */
-clo_cursor *clo_cursor_open_raw(clo_client *client, const clo_plan *plan, clo_gate *gate,
-                                clo_err *err);
+clo_cursor *clo_cursor_open_raw(clo_client *client, const clo_plan *plan, const clo_bind *binds,
+                                clo_gate *gate, clo_err *err);
 const clo_json *clo_cursor_raw(const clo_cursor *cur); /* after ROW, until the next step */
 /* total_results of the list being read, -1: not known; and the rows of a page, 0: not ours. */
 int64_t clo_cursor_total(const clo_cursor *cur);

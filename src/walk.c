@@ -177,6 +177,14 @@ may_ask(const clo_walk *w, bool head)
     return idle || worth_asking(w);
 }
 
+static const clo_value *
+looked_up(const clo_walk *w)
+{
+    const clo_cond *c = &w->scan->conds[w->scan->lookup_cond];
+
+    return &c->values[c->slot->op == CLO_OP_IN ? w->which : 0];
+}
+
 static bool
 ask_page(clo_walk *w, clo_err *err)
 {
@@ -191,8 +199,7 @@ ask_page(clo_walk *w, clo_err *err)
         return false;
     }
     if (s->lookup != NULL && !w->moved && w->next_skip == 0)
-        p->fetch = clo_fetch_lookup(s->client, s->tool->name, params, s->lookup,
-                                    &s->conds[0].values[w->which], err);
+        p->fetch = clo_fetch_lookup(s->client, s->tool->name, params, s->lookup, looked_up(w), err);
     else
         p->fetch = clo_fetch_start(s->client, s->tool->name, params, w->moved, err);
     if (p->fetch == NULL) {
