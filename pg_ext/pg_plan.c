@@ -18,9 +18,15 @@
  * Costs. A request is worth REQUEST_COST units, some tens of milliseconds in the scale where a
  * page from disk is 1; a row is worth its transfer and parsing. Calls of one scan overlap in time,
  * but they are counted in full, since they use up the account's rate.
+ *
+ * A nested loop over single lookups makes at most about twice the calls of the best plan, whatever its
+ * length (lookup.c), so its price has a ceiling. A hash join over the whole table is better for many keys and
+ * has no bound for few. Where the backend only guesses how many there are - it takes a small table
+ * that was never analyzed for ten pages full - the loop is priced by the rows that are there for sure.
  */
 #include "pg.h"
 
+#include "access/table.h"
 #include "miscadmin.h"
 #include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
@@ -28,11 +34,13 @@
 #include "optimizer/planmain.h"
 #include "optimizer/restrictinfo.h"
 #include "optimizer/tlist.h"
+#include "storage/bufmgr.h"
 
 #define REQUEST_COST 400.0
 #define ROW_COST 0.5
 #define FIRST_PAGE 100.0
 #define REFUSED_COST 1e9
+#define FEW_REQUESTS 2
 
 /* --- Questions -------------------------------------------------------------------------------- */
 
@@ -186,6 +194,59 @@ clo_pg_rel_size(PlannerInfo *root, RelOptInfo *rel, Oid relation)
 
 /* --- Paths ------------------------------------------------------------------------------------ */
 
+/* Of the rows that the planner expects of `rel`, those that an unanalyzed table surely has: its last page
+ * may hold one row. */
+static double
+sure_rows(PlannerInfo *root, RelOptInfo *rel)
+{
+    RangeTblEntry *rte = planner_rt_fetch((int)rel->relid, root);
+    Relation relation;
+    double sure = rel->tuples;
+
+    if (rte->rtekind != RTE_RELATION || rel->pages == 0 ||
+        (rte->relkind != RELKIND_RELATION && rte->relkind != RELKIND_MATVIEW))
+        return rel->rows;
+    relation = table_open(rte->relid, NoLock); /* the planner holds a lock */
+    if (relation->rd_rel->reltuples <= 0 && relation->rd_rel->relpages == 0) {
+        double blocks = RelationGetNumberOfBlocks(relation);
+
+        sure = Max(blocks - 1, 0) * rel->tuples / rel->pages;
+    }
+    table_close(relation, NoLock);
+    return rel->tuples > 0 ? Max(1, rel->rows * Min(1, sure / rel->tuples)) : rel->rows;
+}
+
+/* How often a parameterised path runs, as the planner sees it, and how often it surely will. Several
+ * outer tables count as the one with the fewest rows, which is how the backend prices its own. */
+static void
+count_loops(PlannerInfo *root, Relids outer, double *loops, double *sure)
+{
+    int relid = -1;
+
+    *loops = *sure = 0;
+    while ((relid = bms_next_member(outer, relid)) >= 0) {
+        RelOptInfo *rel = root->simple_rel_array[relid];
+
+        if (rel == NULL || rel->rows <= 0 || (*loops > 0 && rel->rows >= *loops))
+            continue;
+        *loops = rel->rows;
+        *sure = rel->reloptkind == RELOPT_BASEREL ? sure_rows(root, rel) : rel->rows;
+    }
+}
+
+/* What the requests of one run of a path in a loop cost. */
+static Cost
+looped_cost(PlannerInfo *root, const clo_pg_choice *choice, Relids outer)
+{
+    double calls, loops, sure;
+
+    count_loops(root, outer, &loops, &sure);
+    calls = Max(choice->plan.requests, 1) * sure;
+    if (loops <= 0 || choice->plan.walk <= FEW_REQUESTS)
+        return REQUEST_COST * Max(choice->plan.requests, 1);
+    return REQUEST_COST * Min(calls, 2 * choice->plan.walk) / loops;
+}
+
 static void
 offer(PlannerInfo *root, RelOptInfo *rel, clo_pg_choice *choice, double rows, List *pathkeys,
       Relids outer)
@@ -193,6 +254,13 @@ offer(PlannerInfo *root, RelOptInfo *rel, clo_pg_choice *choice, double rows, Li
     Cost startup, total;
 
     clo_pg_cost(choice, rows, rel->reltarget->width, &startup, &total);
+    if (choice->plan.walk > 0 && !bms_is_empty(outer)) {
+        Cost whole = REQUEST_COST * Max(choice->plan.requests, 1);
+        Cost share = looped_cost(root, choice, outer);
+
+        total = Max(total - whole, 0) + share;
+        startup = Min(startup, total);
+    }
     add_path(rel, (Path *)clo_pg_scan_path(root, rel, NULL, rows, startup, total, pathkeys, outer,
                                            list_make1(choice)));
 }

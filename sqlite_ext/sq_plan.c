@@ -28,13 +28,20 @@
  *    rows (lead_id): there the list costs one request as well, and a loop over keys reads ahead.
  *
  * Cost: a request is worth REQUEST_COST rows, which makes SQLite put the side with few rows outside
- * and look the other up by key, but scan a table that one request brings whole.
+ * and look the other up by key, but scan a table that one or two requests bring whole. How many keys a
+ * loop will ask for, SQLite mostly guesses: it takes any table without ANALYZE for a million rows. The core
+ * keeps such a loop within twice the calls of the best plan, whatever its length (lookup.c), while nothing
+ * bounds what a scan of the whole table costs too much for three keys. So a lookup is priced for the
+ * loop to win up to LOOP_ROWS rows. A million keys then take longer than one scan, for the calls before the
+ * core starts it come one after the other: that price was preferred to a thousand calls for three rows.
  */
 #include "sq.h"
 
 #include <string.h>
 
-#define REQUEST_COST 10000.0
+#define REQUEST_COST 1e6
+#define LOOP_ROWS 4194304.0 /* a few times what SQLite takes for the size of any table */
+#define FEW_REQUESTS 2
 #define OFFSET_IS_SAFE 3046000 /* the first version that keeps OFFSET away from compound queries */
 
 /* The question with what belongs to it. One block of memory: `quals` and the arrays behind it. */
@@ -224,6 +231,18 @@ use_limit(const ask *a, const clo_plan *plan, sqlite3_index_info *info)
     info->idxNum |= plan->offset ? SQ_HAS_OFFSET : SQ_ADD_OFFSET;
 }
 
+static double
+scan_cost(const clo_plan *plan, double rows)
+{
+    double cost = plan->requests * REQUEST_COST + rows;
+    double share = plan->walk * REQUEST_COST / LOOP_ROWS;
+    bool list = false;
+
+    for (int i = 0; i < plan->n_slots; i++)
+        list = list || plan->slots[i].op == CLO_OP_IN;
+    return plan->walk > FEW_REQUESTS && !list && share < cost ? share : cost;
+}
+
 static int
 use_plan(const ask *a, const clo_plan *plan, sqlite3_index_info *info, clo_err *err)
 {
@@ -248,7 +267,7 @@ use_plan(const ask *a, const clo_plan *plan, sqlite3_index_info *info, clo_err *
     info->orderByConsumed = info->nOrderBy > 0 && plan->sorted;
     if (plan->unique && plan->access != CLO_BY_COUNT)
         info->idxFlags |= SQLITE_INDEX_SCAN_UNIQUE;
-    info->estimatedCost = plan->requests * REQUEST_COST + rows;
+    info->estimatedCost = scan_cost(plan, rows);
     info->estimatedRows = rows < 1e15 ? (sqlite3_int64)rows : (sqlite3_int64)1e15;
     return SQLITE_OK;
 }

@@ -541,6 +541,7 @@ typedef struct clo_plan {
     clo_colset needed;
     double requests; /* estimated calls */
     double rows;     /* estimated rows */
+    double walk;     /* > 0: a loop of such scans makes at most about twice so many calls in all */
 } clo_plan;
 
 /* Chooses how to answer. `client` (may be NULL) lends what it learnt about table sizes. Sends

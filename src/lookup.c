@@ -295,7 +295,7 @@ key_slot(const clo_client *client, const clo_plan *plan)
     for (int i = 0; i < plan->n_slots; i++)
         if (i != key && !is_checked(t, &plan->slots[i]))
             return -1;
-    return plan->access == CLO_BY_LIST ? key : -1;
+    return plan->access == CLO_BY_LIST || plan->access == CLO_BY_COUNT ? key : -1;
 }
 
 bool
@@ -581,7 +581,10 @@ list_of(const clo_lookup *lk, const clo_value *key, clo_err *err)
     if (found == NULL)
         return NULL;
     clo_buf_init(&b, (size_t)1 << 30);
-    clo_buf_str(&b, "{\"has_more\":false,\"data\":[");
+    clo_buf_str(&b, "{\"has_more\":false,");
+    if (!lk->varies) /* the rows of a key are those that were asked for */
+        clo_buf_fmt(&b, "\"total_results\":%zu,", n);
+    clo_buf_str(&b, "\"data\":[");
     for (size_t i = 0; i < n; i++) {
         const row *r = &lk->rows[found[i]];
 

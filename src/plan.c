@@ -545,6 +545,18 @@ estimate(const clo_client *client, clo_plan *plan)
     plan->rows = lists * rows < 1 ? 1 : lists * rows;
 }
 
+/* What reading the whole table costs, where that is what many scans of this plan come to; else 0. */
+static double
+est_walk(const clo_client *client, const clo_plan *plan)
+{
+    clo_plan all = {.table = plan->table, .access = CLO_BY_LIST, .order = -1};
+
+    if (!clo_lookup_serves(client, plan))
+        return 0;
+    estimate(client, &all);
+    return all.requests;
+}
+
 /* ---- the entry ------------------------------------------------------------------------------ */
 
 static clo_status
@@ -594,5 +606,6 @@ clo_plan_make(const clo_client *client, const clo_question *q, clo_plan *plan, c
     finish(q, plan);
     clo_plan_round_needed(plan);
     estimate(client, plan);
+    plan->walk = est_walk(client, plan);
     return CLO_OK;
 }
