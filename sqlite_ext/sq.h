@@ -137,7 +137,8 @@ int sq_tables_register(sq_state *state);
 enum { /* idxNum: what the argv of xFilter holds after the slots of the plan */
        SQ_HAS_LIMIT = 1,
        SQ_HAS_OFFSET = 2, /* the core skips the rows */
-       SQ_ADD_OFFSET = 4  /* SQLite skips them itself: the offset only widens the limit */
+       SQ_ADD_OFFSET = 4, /* SQLite skips them itself: the offset only widens the limit */
+       SQ_COUNTABLE = 8   /* if no id is read, total_results says it all */
 };
 int sq_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info);
 

@@ -26,6 +26,8 @@
  *    (sq_vtab.c). Conditions that SQLite does not show use columns as well, so they need no rule of
  *    their own; nor do SELECT 1, EXISTS and cross joins. Not so under an equality that leaves few
  *    rows (lead_id): there the list costs one request as well, and a loop over keys reads ahead.
+ *    Newer SQLite (seen in 3.52) sets the bit of the key in any case. Where the id is the only column
+ *    in doubt the list is read, and the cursor sees from the first row whether the id matters.
  *
  * Cost: a request is worth REQUEST_COST rows, which makes SQLite put the side with few rows outside
  * and look the other up by key, but scan a table that one or two requests bring whole. How many keys a
@@ -272,6 +274,16 @@ use_plan(const ask *a, const clo_plan *plan, sqlite3_index_info *info, clo_err *
     return SQLITE_OK;
 }
 
+static int
+key_of(const clo_table *t)
+{
+    int i = 0;
+
+    while ((size_t)i < t->n_columns && (t->columns[i].flags & CLO_C_KEY) == 0)
+        i++;
+    return i;
+}
+
 static const clo_slot *
 fixing_slot(const clo_plan *plan, int column)
 {
@@ -282,14 +294,16 @@ fixing_slot(const clo_plan *plan, int column)
     return NULL;
 }
 
-/* Whether the rows of the plan differ in nothing that SQLite will read. */
+/* Whether the rows of the plan differ in nothing that SQLite will read, but perhaps the id. */
 static bool
 rows_look_alike(const ask *a, const clo_plan *plan)
 {
+    int key = key_of(plan->table);
+
     for (int i = 0; (size_t)i < plan->table->n_columns; i++) {
         const clo_slot *slot = fixing_slot(plan, i);
 
-        if (clo_colset_has(&a->used, i) && slot == NULL)
+        if (clo_colset_has(&a->used, i) && slot == NULL && i != key)
             return false;
         if (slot != NULL && clo_column_narrows(&plan->table->columns[i]))
             return false;
@@ -299,18 +313,22 @@ rows_look_alike(const ask *a, const clo_plan *plan)
 
 /* Counts the rows where that is all there is to know, and can be had for one request. */
 static clo_status
-choose_plan(const clo_client *client, const ask *a, clo_plan *plan, clo_err *err)
+choose_plan(const clo_client *client, const ask *a, clo_plan *plan, bool *countable, clo_err *err)
 {
     clo_status st = clo_plan_make(client, &a->q, plan, err);
     clo_question q = a->q;
     clo_plan count;
     clo_err ignored;
 
+    *countable = false;
     if (st != CLO_OK || !rows_look_alike(a, plan))
         return st;
     memset(&q.needed, 0, sizeof q.needed);
     q.count_only = q.complete = true;
     if (clo_plan_make(client, &q, &count, &ignored) != CLO_OK || count.access != CLO_BY_COUNT)
+        return CLO_OK;
+    *countable = clo_colset_has(&a->used, key_of(plan->table));
+    if (*countable)
         return CLO_OK;
     count.rows = plan->rows;
     *plan = count;
@@ -322,6 +340,7 @@ sq_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info)
 {
     const sq_table *t = (const sq_table *)vtab;
     clo_plan plan;
+    bool countable;
     clo_err err;
     ask a;
     int rc;
@@ -329,9 +348,11 @@ sq_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info)
     clo_err_clear(&err);
     if (!ask_make(&a, t->table, info))
         return SQLITE_NOMEM;
-    switch (choose_plan(t->state->client, &a, &plan, &err)) {
+    switch (choose_plan(t->state->client, &a, &plan, &countable, &err)) {
     case CLO_OK:
         rc = use_plan(&a, &plan, info, &err);
+        if (countable)
+            info->idxNum |= SQ_COUNTABLE;
         break;
     case CLO_AGAIN: /* no answer in this join order; SQLite tries another one */
         rc = SQLITE_CONSTRAINT;

@@ -20,7 +20,9 @@
  * A scan may be a count (sq_plan.c): one request, and as many rows as it says, whose only columns are those
  * that an equality fixes. DELETE reads the id all the same, and does not announce it: the first time
  * that happens, the scan becomes one of rows and goes to the row where the count stood. Rows that
- * nobody has looked into are all alike, so any will do for those that have passed.
+ * nobody has looked into are all alike, so any will do for those that have passed. The other way
+ * round, a scan of which it is not known whether the id is read becomes a count when the first row has
+ * passed without that, by the total that came along with it.
  *
  * The limit of a scan is soft: see sq_plan.c. When SQLite asks for a row after the last one of the
  * limit, the scan continues behind it without a limit.
@@ -35,6 +37,7 @@ typedef struct sq_cursor {
     clo_cursor *scan;
     const clo_value *row; /* of the scan; NULL: at the end */
     int64_t counted;      /* rows of a count, -1: not one */
+    bool countable;       /* may become a count while no column has been read */
     sq_probe probe;
     clo_plan plan; /* of plan_text */
     const char
@@ -302,6 +305,21 @@ next_counted(sq_cursor *cur)
         cur->row = NULL;
 }
 
+/* The scan becomes a count; what it has asked for ahead is dropped. */
+static bool
+became_count(sq_cursor *cur)
+{
+    int64_t total = cur->countable && cur->delivered == 1 ? clo_cursor_total(cur->scan) : -1;
+
+    cur->countable = false;
+    if (total < 1)
+        return false;
+    clo_cursor_free(cur->scan);
+    cur->scan = NULL;
+    cur->counted = total;
+    return true;
+}
+
 /* The count becomes a scan that stands in the same row. */
 static int
 leave_count(sq_cursor *cur, int column)
@@ -375,7 +393,7 @@ read_values(sq_cursor *cur, sqlite3_value **argv)
     sq_bind_numbers(&cur->plan, argv);
     for (int i = 0; i < cur->plan.n_slots; i++) {
         values[i] = argv[i];
-        if ((cur->limit < 0 && cur->plan.access != CLO_BY_COUNT) ||
+        if ((cur->limit < 0 && !cur->countable && cur->plan.access != CLO_BY_COUNT) ||
             cur->plan.slots[i].op == CLO_OP_IN)
             continue;
         values[i] = cur->held[i] = sqlite3_value_dup(argv[i]);
@@ -397,6 +415,7 @@ cursor_filter(sqlite3_vtab_cursor *base, int num, const char *str, int argc, sql
     cur->row = NULL;
     cur->delivered = 0;
     cur->counted = -1;
+    cur->countable = (num & SQ_COUNTABLE) != 0;
     read_limit(cur, num, argv);
     rc = read_values(cur, argv);
     if (rc == SQLITE_OK)
@@ -414,7 +433,7 @@ cursor_next(sqlite3_vtab_cursor *base)
     sq_cursor *cur = (sq_cursor *)base;
     int rc;
 
-    if (cur->counted >= 0) {
+    if (cur->counted >= 0 || became_count(cur)) {
         next_counted(cur);
         return SQLITE_OK;
     }
@@ -511,6 +530,8 @@ cursor_column(sqlite3_vtab_cursor *base, sqlite3_context *ctx, int column)
         return SQLITE_OK;
     if (cur->counted >= 0)
         return counted_column(cur, ctx, column);
+    if (cur->countable && fixed_value(cur, column) == NULL)
+        cur->countable = false;
     if (!clo_colset_has(&cur->plan.needed, column)) {
         result_unread(ctx, ((const sq_table *)base->pVtab)->table, column);
         return SQLITE_ERROR;

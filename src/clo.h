@@ -595,6 +595,9 @@ typedef struct clo_scan_stats {
     int64_t requests, retries, bytes_in, rows_received, rows_delivered, cache_hits;
     int max_in_flight;
 } clo_scan_stats;
+/* total_results of the list being read, -1: not known. It is the number of rows where the same question with
+ * count_only is CLO_BY_COUNT. */
+int64_t clo_cursor_total(const clo_cursor *cur);
 void clo_cursor_stats(const clo_cursor *cur, clo_scan_stats *out);
 /* Any state; transfers under way are dropped. Never blocks. NULL is fine. */
 void clo_cursor_free(clo_cursor *cur);

@@ -254,8 +254,7 @@ void clo_lookups_end(clo_client *client);  /* the statement is over */
 clo_cursor *clo_cursor_open_raw(clo_client *client, const clo_plan *plan, const clo_bind *binds,
                                 clo_gate *gate, clo_err *err);
 const clo_json *clo_cursor_raw(const clo_cursor *cur); /* after ROW, until the next step */
-/* total_results of the list being read, -1: not known; and the rows of a page, 0: not ours. */
-int64_t clo_cursor_total(const clo_cursor *cur);
+/* The rows of a page, 0: not ours. */
 int clo_cursor_page(const clo_cursor *cur);
 /* The rows of the page that an open cursor stands in: those after the present one are to come. NULL: none. */
 const clo_json *clo_cursor_ahead(const clo_cursor *cur, size_t *row, const clo_plan **plan);

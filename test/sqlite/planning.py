@@ -19,7 +19,7 @@ EXPLAINED = [
      None),
     ("SELECT id FROM close_opportunities WHERE status_type = 'won' AND user_id = 'user_x'",
      "user_id=$", 1),
-    ("SELECT count(*) FROM close_leads", "count(close_leads_list) _fields=id", 1),
+    ("SELECT count(*) FROM close_leads", "close_leads_list", 1),
     ("SELECT count(*) FROM close_leads WHERE name > ''", "close_leads_list _fields=id,name", None),
     ("SELECT id FROM close_leads WHERE id = 'LEAD_X' COLLATE NOCASE", "close_leads_list _fields=id",
      None),
