@@ -184,11 +184,12 @@ class Bench:
         return workload.most_latency is None or latency <= workload.most_latency
 
     def _warm(self, service, workload, takers):
-        """Everybody asks once before anybody is measured; a failure will show again."""
-        if self.args.quick or workload.writes or workload.key in service.warmed:
+        """Everybody asks once before anybody is measured; a failure will show again. In a smoke run only
+        one does."""
+        if workload.writes or workload.key in service.warmed:
             return
         service.warmed.add(workload.key)
-        for taker in takers:
+        for taker in takers[:1] if self.args.quick else takers:
             with tempfile.TemporaryDirectory(dir=self.folder) as folder:
                 os.chmod(folder, 0o755)
                 with contextlib.suppress(contenders.Slow, contenders.Failed):
