@@ -665,10 +665,11 @@ void clo_outbox_options_free(clo_outbox_options *o);
 
 /* Refuses to drain: settings that are missing, or the read-only switch. */
 clo_status clo_outbox_ready(const clo_client *client, clo_err *err) CLO_MUST_USE;
-/* Now, as microseconds; now and a moment relative to it, as canonical UTC text; that text as
- * microseconds. */
+/* Now, as microseconds; now and a moment relative to it, as canonical UTC text; microseconds as that
+ * text; a text as microseconds. */
 int64_t clo_outbox_now_us(void);
 void clo_outbox_time(int64_t offset_ms, char out[32]);
+void clo_outbox_time_text(int64_t us, char out[32]);
 bool clo_outbox_time_us(const char *text, int64_t *us);
 /* How long a worker owns a row that it has claimed. */
 int64_t clo_outbox_lease_ms(const clo_client *client);

@@ -72,17 +72,112 @@ check_name(const char *tool, clo_err *err)
     return CLO_OK;
 }
 
+/* A text at *at, past its quotes: without \\u, and *raw when it has no escape at all. */
+static bool
+plain_text(const char **at, const char *end, const char **text, size_t *len, bool *raw)
+{
+    const char *p = *at;
+
+    if (p == end || *p++ != '"')
+        return false;
+    *text = p;
+    *raw = true;
+    for (; p < end && *p != '"'; p++) {
+        if ((unsigned char)*p < ' ')
+            return false;
+        if (*p != '\\')
+            continue;
+        *raw = false;
+        p++;
+        if (p == end || *p == '\0' || strchr("\"\\/bfnrt", *p) == NULL)
+            return false;
+    }
+    *len = (size_t)(p - *text);
+    *at = p + 1;
+    return p < end;
+}
+
+static bool
+plain_char(const char **at, const char *end, char c)
+{
+    while (*at < end && **at == ' ')
+        ++*at;
+    if (*at == end || **at != c)
+        return false;
+    ++*at;
+    while (*at < end && **at == ' ')
+        ++*at;
+    return true;
+}
+
+static int
+plain_param(const clo_tool *tool, const char *name, size_t len)
+{
+    for (size_t i = 0; i < tool->n_params; i++) {
+        const clo_param *p = &tool->params[i];
+
+        if (strncmp(p->name, name, len) == 0 && p->name[len] == '\0')
+            return p->type == CLO_T_TEXT && !(p->flags & ~(unsigned)CLO_P_REQUIRED) ? (int)i : -1;
+    }
+    return -1;
+}
+
+/* The call of most triggers: an object of nothing but texts for parameters that take any text. It is
+ * checked in one pass, without a document, which is most of what enqueuing would cost otherwise. False
+ * means no more than that the long way has to look at it, and to say what is wrong. */
+static bool
+plain_call(const clo_client *client, const clo_tool *tool, const char *params, size_t len,
+           const char **lead, size_t *lead_len)
+{
+    const char *at = params, *end = params + len, *name, *text;
+    uint64_t given = 0, required = 0;
+    size_t n, m;
+    bool raw;
+
+    if (tool == NULL || tool->n_params > 64 || !(tool->flags & CLO_TOOL_WRITES) ||
+        (tool->flags & (CLO_TOOL_MESSAGES | CLO_TOOL_DESTRUCTIVE)) ||
+        clo_config_int(&client->config, CLO_OPT_READONLY))
+        return false;
+    for (size_t i = 0; i < tool->n_params; i++)
+        required |= (uint64_t)((tool->params[i].flags & CLO_P_REQUIRED) != 0) << i;
+    if (!plain_char(&at, end, '{'))
+        return false;
+    do {
+        int i;
+
+        if (!plain_text(&at, end, &name, &n, &raw) || !raw ||
+            (i = plain_param(tool, name, n)) < 0 || (given >> i & 1) != 0 ||
+            !plain_char(&at, end, ':') || !plain_text(&at, end, &text, &m, &raw))
+            return false;
+        given |= UINT64_C(1) << i;
+        if (strcmp(tool->params[i].name, "lead_id") == 0) {
+            if (!raw)
+                return false;
+            *lead = text;
+            *lead_len = m;
+        }
+    } while (plain_char(&at, end, ','));
+    return plain_char(&at, end, '}') && at == end && (required & ~given) == 0 &&
+           clo_utf8_ok(params, len);
+}
+
 clo_status
 clo_outbox_check(const clo_client *client, const char *tool, const char *params, size_t len,
                  char **key, clo_err *err)
 {
     clo_request *req;
-    const char *lead;
+    const char *lead = NULL;
+    size_t n = 0;
     clo_status st = CLO_OK;
 
     clo_err_clear(err);
     if (key != NULL)
         *key = NULL;
+    if (params != NULL && plain_call(client, clo_tool_find(tool), params, len, &lead, &n)) {
+        if (key != NULL && lead != NULL && (*key = clo_strndup(lead, n)) == NULL)
+            return clo_err_nomem(err);
+        return CLO_OK;
+    }
     if (check_name(tool, err) != CLO_OK)
         return CLO_ERROR;
     req = clo_request_execute(tool, params, len, err);
@@ -219,6 +314,12 @@ void
 clo_outbox_time(int64_t offset_ms, char out[32])
 {
     clo_time_format(clo_wall_us() + offset_ms * 1000, out);
+}
+
+void
+clo_outbox_time_text(int64_t us, char out[32])
+{
+    clo_time_format(us, out);
 }
 
 bool

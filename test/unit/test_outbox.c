@@ -3,6 +3,9 @@
 
 #include <stdio.h>
 
+#define NOTE "close_note_create"
+#define NOTE_PARAMS "{\"lead_id\":\"lead_1\",\"note\":\"x\"}"
+
 static clo_client *
 client_with(const char *name, const char *value)
 {
@@ -72,6 +75,80 @@ test_check(void **state)
         assert_int_equal(clo_outbox_ready(c, &err), CLO_ERROR);
         assert_int_equal(err.code, CLO_E_FORBIDDEN);
     }
+    clo_client_unref(c);
+}
+
+/* The pass over a plain call, against the long way, on documents that are nearly plain. */
+static void
+test_plain_calls_are_checked_alike(void **state)
+{
+    static const char *const parts[] = {
+        "{",           "}",       "\"lead_id\"", "\"note\"", ":",  ",",           "\"lead_1\"",
+        "\"a \\n b\"", "\"\"",    "null",        "1",        " ",  "\"\\u0041\"", "\"\xc3\xa4\"",
+        "\"\xff\"",    "\"\\x\"", "\"a\tb\"",    "\"name\"", "[]", "\""};
+    static const char *const whole[] = {"{\"lead_id\":\"lead_1\",\"note\":\"x\"}",
+                                        " { \"note\" : \"x\" , \"lead_id\" : \"l\" } ",
+                                        "{\"lead_id\":\"a\\/b\",\"note\":\"x\"}",
+                                        "{\"note\":\"x\",\"note\":\"y\",\"lead_id\":\"l\"}",
+                                        "{\"lead_id\":\"l\",\"note\":\"\\ud800\"}",
+                                        "{\"name\":\"x\"}",
+                                        "{\"name\":\"x\",\"description\":\"\\\"\"}",
+                                        "{}",
+                                        "{\"lead_id\":\"l\",\"note\":\"x\",}",
+                                        "{\"lead_id\":\"l\" \"note\":\"x\"}"};
+    static const char *const tools[] = {NOTE,
+                                        NOTE,
+                                        "close_lead_create",
+                                        NOTE,
+                                        "close_lead_update",
+                                        "close_sms_create",
+                                        "close_note_delete",
+                                        "close_tasks_bulk_update"};
+    clo_client *c = client_with(NULL, NULL);
+    uint64_t x = 88172645463325252u;
+    int accepted = 0;
+
+    (void)state;
+    for (int round = 0; round < 60000; round++) {
+        char doc[512] = "";
+        const char *tool = tools[(unsigned)round % CLO_ARRAY_LEN(tools)];
+        char *key;
+        clo_err err, want;
+        clo_request *req;
+        clo_status st;
+        size_t n;
+
+        x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+        strcpy(doc, whole[x % CLO_ARRAY_LEN(whole)]);
+        n = strlen(doc);
+        if (x >> 20 & 7) { /* something put in, or over something */
+            const char *part = parts[(x >> 24) % CLO_ARRAY_LEN(parts)];
+            size_t at = (x >> 32) % (n + 1), skip = (x >> 50) % 6;
+            char rest[512];
+
+            strcpy(rest, doc + (at + skip < n ? at + skip : n));
+            snprintf(doc + at, sizeof doc - at, "%s%s", part, rest);
+        }
+        n = strlen(doc);
+        req = clo_request_execute(tool, doc, n, &want);
+        st = clo_outbox_check(c, tool, doc, n, &key, &err);
+        if (req != NULL && clo_request_allowed(req, &c->config, &want) == CLO_OK) {
+            const char *lead = clo_json_str(clo_json_get(req->params, "lead_id"), NULL);
+
+            assert_int_equal(st, CLO_OK);
+            assert_int_equal(key != NULL, lead != NULL);
+            if (lead != NULL)
+                assert_string_equal(key, lead);
+            accepted++;
+        } else {
+            assert_int_equal(st, CLO_ERROR);
+            assert_int_equal(err.code, want.code);
+            assert_string_equal(err.msg, want.msg);
+        }
+        clo_free(key);
+        clo_request_free(req);
+    }
+    assert_in_range(accepted, 1500, 40000);
     clo_client_unref(c);
 }
 
@@ -163,9 +240,6 @@ test_lease(void **state)
 }
 
 /* ---- after a call --------------------------------------------------------------------------- */
-
-#define NOTE "close_note_create"
-#define NOTE_PARAMS "{\"lead_id\":\"lead_1\",\"note\":\"x\"}"
 
 static clo_outbox_next
 after(const clo_client *c, const char *tool, const char *params, clo_code code, int attempts)
@@ -353,6 +427,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_check),
+        cmocka_unit_test(test_plain_calls_are_checked_alike),
         cmocka_unit_test(test_options),
         cmocka_unit_test(test_delay),
         cmocka_unit_test(test_lease),
