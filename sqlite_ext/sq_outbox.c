@@ -3,7 +3,7 @@
  *
  *      close_outbox_install()                   makes the table; 1 when it was not there, else 0
  *      close_enqueue(tool, params [, options])  writes a row in the caller's transaction, gives its id
- *      close_outbox_check(tool, params)         what the table's trigger asks; 1 or an error
+ *      close_outbox_check(tool, params [, at])  what the table's trigger asks; 1 or an error
  *      close_outbox_key(tool, params)           the ordering key that its other trigger fills in
  *      close_outbox_identifier()                whose rows this connection writes
  *      close_outbox_retry(id)                   failed, uncertain, cancelled or waiting: due now
@@ -21,7 +21,8 @@
  * setting identifier at that moment: a connection sends only rows of its own identifier, or of
  * none. worker, lease_until and sent_at belong to the worker that holds the row. finished is set when
  * nothing will happen to the row any more unless somebody asks for it, so not for uncertain ones.
- * Conditions avoid IN with more than two values, for which SQLite builds a table at each row.
+ * Conditions avoid IN with more than two values, for which SQLite builds a table at each row. Indexes do
+ * not name the id: it is the rowid, with which each of their entries ends anyway.
  *
  * What the schema itself calls (check, key, identifier) has no effect and is INNOCUOUS, so that the outbox works
  * where trusted_schema is off, as in newer shells; only triggers of the user that call us need it on. (SQLite's
@@ -41,6 +42,7 @@
 #include <string.h>
 
 #define NOW_SQL "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')"
+#define TIME_SHAPE "????[-]??[-]??T??:??:??.??????Z" /* a bare hyphen would make a trigraph */
 #define OPEN_SQL "finished IS NULL"
 
 static const char schema_sql[] =
@@ -54,8 +56,7 @@ static const char schema_sql[] =
     "OR state = 'done' OR state = 'failed' OR state = 'uncertain' OR state = 'cancelled'),\n"
     "  attempts INTEGER NOT NULL DEFAULT 0,\n"
     "  next_attempt TEXT NOT NULL DEFAULT (" NOW_SQL ")\n"
-    "    CHECK (next_attempt GLOB '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T"
-    "[0-2][0-9]:[0-5][0-9]:[0-6][0-9].[0-9][0-9][0-9][0-9][0-9][0-9]Z'),\n"
+    "    CHECK (next_attempt GLOB '" TIME_SHAPE "'),\n"
     "  created TEXT NOT NULL DEFAULT (" NOW_SQL "),\n"
     "  finished TEXT,\n"
     "  execution_id TEXT,\n"
@@ -72,12 +73,12 @@ static const char schema_sql[] =
     "  WHERE reference IS NOT NULL;\n"
     "CREATE UNIQUE INDEX IF NOT EXISTS main.close_outbox_object ON close_outbox (object_id)\n"
     "  WHERE object_id IS NOT NULL;\n"
-    "CREATE INDEX IF NOT EXISTS main.close_outbox_open ON close_outbox (state, id)\n"
+    "CREATE INDEX IF NOT EXISTS main.close_outbox_open ON close_outbox (state)\n"
     "  WHERE " OPEN_SQL ";\n"
-    "CREATE INDEX IF NOT EXISTS main.close_outbox_order ON close_outbox (ordering_key, id)\n"
+    "CREATE INDEX IF NOT EXISTS main.close_outbox_order ON close_outbox (ordering_key)\n"
     "  WHERE " OPEN_SQL ";\n"
     "CREATE TRIGGER IF NOT EXISTS main.close_outbox_check BEFORE INSERT ON close_outbox BEGIN\n"
-    "  SELECT close_outbox_check(NEW.tool, NEW.params);\n"
+    "  SELECT close_outbox_check(NEW.tool, NEW.params, NEW.next_attempt);\n"
     "  SELECT RAISE(ABORT, 'close_outbox: a new row is pending, and only a worker fills in "
     "attempts, "
     "finished, execution_id, object_id, result, error_class, error, worker, lease_until and "
@@ -93,8 +94,8 @@ static const char schema_sql[] =
     "END;\n";
 
 static const char insert_sql[] =
-    "INSERT INTO main.close_outbox (tool, params, ordering_key, reference, next_attempt) "
-    "VALUES (?1, ?2, ?3, ?4, coalesce(?5, " NOW_SQL ")) "
+    "INSERT INTO main.close_outbox (tool, params, ordering_key, reference, created, next_attempt) "
+    "VALUES (?1, ?2, ?3, ?4, ?5, ?6) "
     "ON CONFLICT (reference) WHERE reference IS NOT NULL DO NOTHING";
 static const char find_sql[] = "SELECT id FROM main.close_outbox WHERE reference = ?1";
 static const char state_sql[] = "SELECT state FROM main.close_outbox WHERE id = ?1";
@@ -314,6 +315,26 @@ checked_before(const sq_box *box, const char *tool, const char *params, size_t l
            strcmp(tool, box->checked_tool) == 0 && memcmp(params, box->checked_params, len) == 0;
 }
 
+/* A time of the form that sorts as time does, and one that there is: any other would never come. */
+static clo_status
+check_time(sqlite3_value *v, clo_err *err)
+{
+    const char *text;
+    char canonical[32];
+    int64_t us;
+    size_t n;
+
+    if (sq_text_argument(v, "next_attempt", &text, &n, err) != CLO_OK)
+        return CLO_ERROR;
+    if (clo_outbox_time_us(text, &us)) {
+        clo_outbox_time_text(us, canonical);
+        if (strcmp(text, canonical) == 0)
+            return CLO_OK;
+    }
+    return clo_err_set(err, CLO_E_ARG,
+                       "next_attempt must be a time in UTC such as 2026-01-31T08:00:00.000000Z");
+}
+
 static void
 check_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 {
@@ -322,12 +343,12 @@ check_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
     size_t n, len;
     clo_err err;
 
-    (void)argc;
     clo_err_clear(&err);
     if (sq_text_argument(argv[0], "tool", &tool, &n, &err) == CLO_OK &&
         sq_text_argument(argv[1], "params", &params, &len, &err) == CLO_OK &&
         (checked_before(box, tool, params, len) ||
-         clo_outbox_check(box->state->client, tool, params, len, NULL, &err) == CLO_OK))
+         ((argc < 3 || check_time(argv[2], &err) == CLO_OK) &&
+          clo_outbox_check(box->state->client, tool, params, len, NULL, &err) == CLO_OK)))
         sqlite3_result_int(ctx, 1);
     else
         sq_result_error(ctx, &err, "close_outbox");
@@ -384,17 +405,20 @@ insert_row(sq_box *box, const new_row *row, sqlite3_int64 *id)
     sqlite3 *db = box->state->db;
     sqlite3_int64 last = sqlite3_last_insert_rowid(db);
     const char *when = row->options.not_before;
+    char now[32]; /* told once, where two defaults would each format the time */
     sqlite3_stmt *insert = NULL;
     bool kept;
     int rc = insert_statement(box, &insert, &kept), reset;
 
     if (rc != SQLITE_OK)
         return rc;
+    clo_outbox_time(0, now);
     sqlite3_bind_text(insert, 1, row->tool, -1, SQLITE_STATIC);
     sqlite3_bind_text64(insert, 2, row->params, row->len, SQLITE_STATIC, SQLITE_UTF8);
     sqlite3_bind_text(insert, 3, row->key, -1, SQLITE_STATIC);
     sqlite3_bind_text(insert, 4, row->options.reference, -1, SQLITE_STATIC);
-    sqlite3_bind_text(insert, 5, when[0] != '\0' ? when : NULL, -1, SQLITE_STATIC);
+    sqlite3_bind_text(insert, 5, now, -1, SQLITE_STATIC);
+    sqlite3_bind_text(insert, 6, when[0] != '\0' ? when : now, -1, SQLITE_STATIC);
     box->checked_tool = row->tool;
     box->checked_params = row->params;
     box->checked_len = row->len;
@@ -576,6 +600,7 @@ static const struct {
     {"close_enqueue", 2, 0, enqueue_function},
     {"close_enqueue", 3, 0, enqueue_function},
     {"close_outbox_check", 2, SQLITE_INNOCUOUS, check_function},
+    {"close_outbox_check", 3, SQLITE_INNOCUOUS, check_function},
     {"close_outbox_key", 2, SQLITE_INNOCUOUS, key_function},
     {"close_outbox_identifier", 0, SQLITE_INNOCUOUS, identifier_function},
     {"close_outbox_retry", 1, 0, retry_function},

@@ -59,10 +59,22 @@ def test_arguments_are_checked_at_once(b):
             (f"INSERT INTO close_outbox (tool, params, state) VALUES ('{NOTE}',"
              f" json_object('lead_id','{lead}','note','x'), 'done')", "a new row is pending"),
             (f"INSERT INTO close_outbox (tool, params, next_attempt) VALUES ('{NOTE}',"
-             f" json_object('lead_id','{lead}','note','x'), 'tomorrow')", "CHECK")):
+             f" json_object('lead_id','{lead}','note','x'), 'tomorrow')", "next_attempt")):
         b.error(sql + ";", words)
     same(b.query("SELECT count(*) FROM close_outbox"), [(0,)])
     same(b.calls(NOTE), [])
+
+
+def test_the_time_of_a_row_is_one(b):
+    """Text that would never be due, or that does not sort as time does."""
+    insert = ("INSERT INTO close_outbox (tool, params, next_attempt) VALUES ('close_lead_create',"
+              " '{\"name\":\"x\"}', '%s');")
+    for wrong in ("2026-13-31T08:00:00.000000Z", "2026-01-3xT08:00:00.000000Z", "2026-01-31 08:00:00",
+                  "2026-01-31T08:00:00Z", "soon", ""):
+        b.error(insert % wrong, "next_attempt")
+    b.ok(insert % "2026-01-31T08:00:00.000000Z")
+    same(b.query("SELECT count(*), max(next_attempt) FROM close_outbox"), [(1, "2026-01-31T08:00:00.000000Z")])
+    b.error("UPDATE close_outbox SET next_attempt = '2026-01-31 08:00:00';", "CHECK")
 
 
 def test_what_the_library_does_not_check_is_not_written(b):
