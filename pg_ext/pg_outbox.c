@@ -282,35 +282,39 @@ clo_pg_outbox_check(PG_FUNCTION_ARGS)
 enum { E_TOOL, E_PARAMS, E_KEY, E_REFERENCE, E_WHEN, E_ROLE, E_SERVER, E_COUNT };
 static const Oid insert_types[E_COUNT] = {TEXTOID,        JSONBOID, TEXTOID, TEXTOID,
                                           TIMESTAMPTZOID, NAMEOID,  NAMEOID};
-static const char insert_sql[] =
-    "INSERT INTO @ (tool, params, ordering_key, reference, next_attempt, enqueued_by, server) "
+#define INSERT_SQL                                                                                 \
+    "INSERT INTO @ (tool, params, ordering_key, reference, next_attempt, enqueued_by, server) "    \
     "VALUES ($1, $2, $3, $4, $5, $6, $7) "
-    "ON CONFLICT (enqueued_by, server, reference) WHERE reference IS NOT NULL DO NOTHING "
-    "RETURNING id";
+/* By whether there is a reference: what cannot conflict need not be inserted twice over, on trial first. */
+static const char *const insert_sql[] = {
+    INSERT_SQL "RETURNING id",
+    INSERT_SQL "ON CONFLICT (enqueued_by, server, reference) WHERE reference IS NOT NULL "
+               "DO NOTHING RETURNING id",
+};
 static const char find_sql[] = "SELECT id FROM @ WHERE reference = $1 AND enqueued_by = $2 "
                                "AND server = $3";
 
-/* The kept INSERT of this backend. */
+/* The kept INSERTs of this backend. */
 static struct {
     Oid relation;
     SPIPlanPtr plan;
-} kept;
+} kept_plans[lengthof(insert_sql)];
 
 static SPIPlanPtr
-insert_plan(const clo_pg_box *box)
+insert_plan(const clo_pg_box *box, bool reference)
 {
-    SPIPlanPtr plan;
+    SPIPlanPtr plan = kept_plans[reference].plan;
 
-    if (kept.plan != NULL && kept.relation == box->relation)
-        return kept.plan;
-    plan =
-        SPI_prepare(clo_pg_box_sql(box, insert_sql), E_COUNT, unconstify(Oid *, &insert_types[0]));
+    if (plan != NULL && kept_plans[reference].relation == box->relation)
+        return plan;
+    plan = SPI_prepare(clo_pg_box_sql(box, insert_sql[reference]), E_COUNT,
+                       unconstify(Oid *, &insert_types[0]));
     if (plan == NULL || SPI_keepplan(plan) != 0)
         elog(ERROR, "close_enqueue: SPI failed: %s", SPI_result_code_string(SPI_result));
-    if (kept.plan != NULL)
-        SPI_freeplan(kept.plan);
-    kept.plan = plan;
-    kept.relation = box->relation;
+    if (kept_plans[reference].plan != NULL)
+        SPI_freeplan(kept_plans[reference].plan);
+    kept_plans[reference].plan = plan;
+    kept_plans[reference].relation = box->relation;
     return plan;
 }
 
@@ -348,7 +352,7 @@ insert_row(clo_pg_box *box, Datum *values, const char *nulls)
     clo_pg_box_enter(box);
     PG_TRY();
     {
-        SPIPlanPtr plan = insert_plan(box);
+        SPIPlanPtr plan = insert_plan(box, nulls[E_REFERENCE] == ' ');
 
         checked.tool = DatumGetTextP(values[E_TOOL]);
         checked.params = DatumGetJsonbP(values[E_PARAMS]);

@@ -5,14 +5,20 @@
 -- of the extension may write anything but a new call; what happens to a row afterwards is written by
 -- the functions below. PUBLIC has nothing: see the README for what to grant.
 
+-- A domain, because the executor takes a CHECK of a table apart again for each statement, and a trigger that
+-- enqueues is one statement a row.
+CREATE DOMAIN close_outbox_state AS text
+    CHECK (VALUE IN ('pending', 'sending', 'done', 'failed', 'uncertain', 'cancelled'));
+COMMENT ON DOMAIN close_outbox_state IS
+    'What has become of a call in close_outbox.';
+
 CREATE TABLE close_outbox (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     tool text NOT NULL,
     params jsonb NOT NULL DEFAULT '{}',
     ordering_key text,
     reference text,
-    state text NOT NULL DEFAULT 'pending'
-        CHECK (state IN ('pending', 'sending', 'done', 'failed', 'uncertain', 'cancelled')),
+    state close_outbox_state NOT NULL DEFAULT 'pending',
     attempts integer NOT NULL DEFAULT 0,
     next_attempt timestamptz NOT NULL DEFAULT now(),
     created timestamptz NOT NULL DEFAULT now(),
