@@ -1,12 +1,11 @@
 """INSERT of many rows: several at a time where that is right, one after the other elsewhere, and what is
 reported when some of them fail."""
 
-import os
 import random
 import re
-import subprocess
 
 import bench
+import sessions
 
 ROWS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {n})"
 WINDOW = 8
@@ -262,12 +261,4 @@ def test_no_fault_makes_a_row_vanish_or_double(b):
 
 
 def test_connections_with_other_statements_open(b):
-    if b.preload:
-        return
-    program = os.path.join(b.folder, "batches")
-    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "batches.c")
-    subprocess.run([os.environ.get("CC", "cc"), "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-O1", "-o", program,
-                    source, "-lsqlite3"], check=True)
-    done = subprocess.run([program, b.library()], env=b.environment(), stdout=subprocess.PIPE, text=True,
-                          timeout=bench.GIVE_UP_SECONDS)
-    b.expect((done.returncode, done.stdout.strip()), (0, "ok"))
+    sessions.program(b, "batches")

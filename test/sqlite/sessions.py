@@ -262,10 +262,11 @@ def test_every_allocation_of_sqlite_may_fail(b):
 
 
 def test_every_instruction_may_be_interrupted(b):
-    def leads():
-        return sum(lead["name"] == "Made while stopping" for lead in b.server.objects("leads"))
+    def leads(how="Made"):
+        return sum(lead["name"] == how + " while stopping" for lead in b.server.objects("leads"))
 
-    interrupts, writes = map(int, program(b, "stops", "1").split()[1:])
+    interrupts, writes, inserted = map(int, program(b, "stops", "1").split()[1:])
     b.expect(interrupts > 500, True, f"only {interrupts} interrupts were tried")
     # A create may be made and interrupted before its row is out, but never reported and not made.
     b.expect(leads() >= writes > 0, True, f"{leads()} leads, {writes} reported")
+    b.expect(leads("Sent") >= inserted > 0, True, f"{leads('Sent')} leads, {inserted} reported")

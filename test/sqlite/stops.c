@@ -12,7 +12,8 @@
  * must survive an interrupted read. In the end the connection must close, and SQLite's memory must be
  * back where it was.
  *
- * Prints one line per problem and exits 1, or "ok", the number of interrupts and of finished writes.
+ * Prints one line per problem and exits 1, or "ok", the number of interrupts, of finished writes and of
+ * inserted rows.
  */
 #include <sqlite3.h>
 #include <stdio.h>
@@ -29,11 +30,14 @@ static const char *const reads[] = {
     "SELECT count(*) FROM close_tools",
 };
 static const char write_sql[] = "SELECT close_lead_create('Made while stopping') ->> 'id'";
+static const char insert_sql[] =
+    "INSERT INTO close_leads(name) SELECT 'Sent while stopping' FROM json_each('[1,2,3,4,5]')";
+enum { INSERTED = 5 };
 
 typedef struct state {
     sqlite3 *db;
     long left; /* instructions until the interrupt; 0: none */
-    long interrupts, writes;
+    long interrupts, writes, inserted;
     int problems;
 } state;
 
@@ -144,6 +148,29 @@ walk_write(state *s, long step)
     }
 }
 
+/* Rows that are sent several at a time, outside of the transaction. An interrupt leaves any number of them;
+ * a good end means all. */
+static void
+walk_insert(state *s, long step)
+{
+    if (run(s, "COMMIT", 0).rc != SQLITE_DONE)
+        problem(s, "COMMIT", 0, "failed");
+    for (long at = 1; s->problems < 20; at += step) {
+        result r = run(s, insert_sql, at);
+        int reached = s->left == 0;
+
+        s->left = 0;
+        s->inserted += r.rc == SQLITE_DONE ? INSERTED : 0;
+        if (r.rc != SQLITE_DONE && r.rc != SQLITE_INTERRUPT)
+            problem(s, insert_sql, at, "ended in another error");
+        if (!sqlite3_get_autocommit(s->db))
+            problem(s, insert_sql, at, "left a transaction open");
+        if (!reached)
+            break;
+        s->interrupts++;
+    }
+}
+
 static int
 prepare(state *s, const char *library)
 {
@@ -181,6 +208,7 @@ main(int argc, char **argv)
     for (size_t i = 0; i < sizeof reads / sizeof reads[0]; i++)
         walk(&s, reads[i], step);
     walk_write(&s, step);
+    walk_insert(&s, step);
     if (sqlite3_close(s.db) != SQLITE_OK)
         problem(&s, "closing", 0, "the connection does not close");
     else if (sqlite3_memory_used() != before) {
@@ -188,6 +216,6 @@ main(int argc, char **argv)
         s.problems++;
     }
     if (s.problems == 0)
-        printf("ok %ld %ld\n", s.interrupts, s.writes);
+        printf("ok %ld %ld %ld\n", s.interrupts, s.writes, s.inserted);
     return s.problems != 0;
 }
