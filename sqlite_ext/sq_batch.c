@@ -158,11 +158,12 @@ give_up(sq_batch *b)
     }
     b->running = 0;
     clo_err_clear(&err);
-    clo_err_set(&err, CLO_E_STOPPED, "%s",
-                sent > 1 ? "interrupted after requests were sent, so they may have been carried out"
-                : sent > 0
-                    ? "interrupted after the request was sent, so it may have been carried out"
-                    : "interrupted");
+    if (sent == 0)
+        clo_err_set(&err, CLO_E_STOPPED, "interrupted");
+    else
+        clo_err_set(&err, CLO_E_STOPPED,
+                    "interrupted after %s sent, so %s may have been carried out",
+                    sent > 1 ? "requests were" : "the request was", sent > 1 ? "they" : "it");
     err.uncertain = sent > 0;
     if (b->failed) {
         b->lost += sent;
@@ -259,12 +260,10 @@ sq_batch_settle(sq_state *state, clo_err *err)
     run(state, 0);
     if (!b->failed)
         return CLO_OK;
-    if (running_writers(state->db, &columns) ==
-        0) { /* its statement is gone; see the known limit */
-        sq_batch_end(state);
-        return CLO_OK;
-    }
-    return tell(b, err);
+    if (running_writers(state->db, &columns) > 0)
+        return tell(b, err);
+    sq_batch_end(state); /* its statement is gone; see the known limits */
+    return CLO_OK;
 }
 
 /* ---- rows ------------------------------------------------------------------------------- */

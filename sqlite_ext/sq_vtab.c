@@ -513,11 +513,16 @@ static int
 counted_column(sq_cursor *cur, sqlite3_context *ctx, int column)
 {
     const clo_value *v = fixed_value(cur, column);
-    int rc = v == NULL ? leave_count(cur, column) : SQLITE_OK;
 
-    if (rc == SQLITE_OK)
-        result_value(ctx, v != NULL ? v : &cur->row[column]);
-    return rc;
+    if (v == NULL) {
+        int rc = leave_count(cur, column);
+
+        if (cur->row == NULL) /* an error */
+            return rc;
+        v = &cur->row[column];
+    }
+    result_value(ctx, v);
+    return SQLITE_OK;
 }
 
 /* UPDATE reads all columns and says of most that it does not need them. */
