@@ -29,6 +29,7 @@ import contenders
 import page
 import report
 import special
+import trigger
 import workloads
 
 import shells  # found by the path that contenders sets
@@ -301,7 +302,9 @@ class Bench:
             self.result["cancel"][host.name] = times
         if service.leads < MAIN:
             self._memory(service)
-        print(report.text_cancel(self.result["cancel"]), flush=True)
+        print(report.text_cancel(self.result["cancel"]) + "\n", flush=True)
+        self.result["trigger"], _ = trigger.run(self.hosts, service.server, self.folder,
+                                                runs=3 if self.args.quick else 15)
 
     def _memory(self, service):
         self.result["memory"] = {"leads": service.leads, "hosts": {}}

@@ -7,8 +7,9 @@ import os
 import subprocess
 
 import workloads
-from report import (GOAL_ROUND, ORDER, OURS, TITLES, brief_rows, call_rows, cancel_rows, find, function_rows,
-                    goals, markdown, memory_rows, one_round, spent_rows, time_rows, title)
+from report import (GOAL_ROUND, ORDER, OURS, TITLES, brief_rows, call_rows, cancel_rows, find,
+                    function_rows, goals, markdown, memory_rows, one_round, spent_rows, time_rows, title,
+                    trigger_rows)
 
 PAGE = """# Performance
 
@@ -110,6 +111,11 @@ def _special(result):
     if "cancel" in result:
         yield ("## Cancelling\n\nA scan is interrupted while the service takes 30 seconds to "
                f"answer.\n\n{markdown(*cancel_rows(result['cancel']))}\n")
+    if "trigger" in result:
+        yield ("## Enqueuing from a trigger\n\nA row trigger enqueues 1,000 notes, against triggers that write the same "
+               "rows into a plain table with all columns of `close_outbox`, into one with its indexes too, and "
+               "into one with id, tool and parameters only. Processor time; nothing is sent.\n\n"
+               f"{markdown(*trigger_rows(result['trigger']))}\n")
     if "instructions" in result:
         counts = result["instructions"]
         yield ("## Instructions\n\nOf a five-column scan (callgrind), without what each program "

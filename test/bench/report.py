@@ -131,6 +131,13 @@ def function_rows(result):
     return header, rows
 
 
+def trigger_rows(trigger):
+    """Header and rows: processor time of enqueuing from a row trigger, and of writing the same rows."""
+    rows = [[TITLES[name], *(f"{ms[kind]:.1f}" for kind in ("enqueue", "plain", "indexed", "bare")),
+             f"{ms['enqueue'] / ms['plain']:.2f}"] for name, ms in trigger.items()]
+    return ["ms", "`close_enqueue`", "plain table", "with its indexes", "three columns", "of plain"], rows
+
+
 def brief_rows(result):
     """Header and rows of the few figures that a reader wants first: the goal's round."""
     cases = one_round(result, *GOAL_ROUND)
@@ -261,6 +268,10 @@ def _resource_goals(result):
         worst = max(taken["free_ms"])
         yield (f"{TITLES[name]}: an interrupt ends the statement within 100 ms", f"{worst:.0f} ms",
                worst <= 100)
+    for name, ms in result.get("trigger", {}).items():
+        value = ms["enqueue"] / ms["plain"]
+        yield (f"{TITLES[name]}: a row trigger that enqueues takes at most twice the time of one that writes "
+               "the same rows into a plain table", f"{value:.2f}x", value <= 2)
     if "instructions" in result:
         value = result["instructions"]["sqlite"] / result["instructions"]["floor"]
         yield "SQLite: at most 1.5 times the instructions of the C floor", f"{value:.2f}x", value <= 1.5
