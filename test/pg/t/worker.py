@@ -1,9 +1,11 @@
 """The background workers: who starts and wakes them, that nothing runs when nothing is to be done, what errors and
 crashes leave, and that they stop.
 
-Each test has a cluster of its own. How often a worker looks, and when it means to look again, is read in the log of
+Tests that stop the server or change its settings have a cluster of their own, the others share one, each with a
+database of its own. How often a worker looks, and when it means to look again, is read in the log of
 the server, where it says so at debug1.
 """
+import atexit
 import json
 import os
 import re
@@ -17,10 +19,23 @@ from t.outbox_crash import die, fill, starts
 SETTINGS = "log_min_messages = debug1\nrestart_after_crash = on\n"
 WORKERS = "FROM pg_stat_activity WHERE backend_type = 'close outbox worker'"
 NOTHING = None
+common = []  # the shared cluster, once it is there
 
 
 def made(env, settings="", preload="close"):
     return pgcluster.Cluster(env.build, settings=SETTINGS + settings, preload=preload)
+
+
+def shared(env):
+    """A new database of the shared cluster."""
+    if not common:
+        common.append(made(env))
+        atexit.register(common[0].stop)
+    shared.databases += 1
+    return database(env, common[0], f"work{shared.databases}")
+
+
+shared.databases = 0
 
 
 def log_of(cluster):
@@ -34,8 +49,9 @@ def looks(b):
     return [int(ms) if ms else NOTHING for ms in found]
 
 
-def said(cluster):
-    return re.findall(r"LOG:  close outbox (?:worker|launcher).*", log_of(cluster))
+def said(b):
+    """The complaints of the launcher, and of workers about this database."""
+    return re.findall(rf'LOG:  close outbox (?:launcher|worker of "{b.database}").*', log_of(b.cluster))
 
 
 def database(env, cluster, name="work"):
@@ -90,99 +106,93 @@ def reload(cluster, **settings):
 
 
 def test_a_commit_starts_it_and_a_rollback_does_not(env):
-    with made(env) as cluster:
-        b = database(env, cluster)
-        until_state(b, note(b, "w enqueued"), "done")
-        params = json.dumps({"lead_id": b.leads[0], "note": "w gone"})
-        kept = params.replace("gone", "kept")
-        b.ok(f"BEGIN; SELECT close_enqueue('{NOTE}', '{params}'); ROLLBACK")
-        b.ok(f"BEGIN; SAVEPOINT s; SELECT close_enqueue('{NOTE}', '{params}'); ROLLBACK TO s;"
-             f" INSERT INTO close_outbox (tool, params) VALUES ('{NOTE}', '{kept}'); COMMIT")
-        until(lambda: b.states() == {"done": 2}, "the plain insert is sent")
-        same([text for _, text in b.notes("w ")], ["w enqueued", "w kept"])
-        same(b.ok(f"SELECT close_outbox_wait({note(b, 'w waited for')})"), ["done"])
-        same(len(b.calls(NOTE)), 3, "each once")
-        same(said(cluster), [])
+    b = shared(env)
+    until_state(b, note(b, "w enqueued"), "done")
+    params = json.dumps({"lead_id": b.leads[0], "note": "w gone"})
+    kept = params.replace("gone", "kept")
+    b.ok(f"BEGIN; SELECT close_enqueue('{NOTE}', '{params}'); ROLLBACK")
+    b.ok(f"BEGIN; SAVEPOINT s; SELECT close_enqueue('{NOTE}', '{params}'); ROLLBACK TO s;"
+         f" INSERT INTO close_outbox (tool, params) VALUES ('{NOTE}', '{kept}'); COMMIT")
+    until(lambda: b.states() == {"done": 2}, "the plain insert is sent")
+    same([text for _, text in b.notes("w ")], ["w enqueued", "w kept"])
+    same(b.ok(f"SELECT close_outbox_wait({note(b, 'w waited for')})"), ["done"])
+    same(len(b.calls(NOTE)), 3, "each once")
+    same(said(b), [])
 
 
 def test_rows_of_a_role_go_as_that_role(env):
-    with made(env) as cluster:
-        b = database(env, cluster)
-        b.ok("CREATE ROLE clerk LOGIN; GRANT USAGE ON FOREIGN SERVER close TO clerk;"
-             " CREATE USER MAPPING FOR clerk SERVER close OPTIONS"
-             f" (client_id '{standin.CLIENT_ID}', client_secret '{standin.CLIENT_SECRET}', identifier 'user_two');"
-             " GRANT EXECUTE ON FUNCTION close_execute, close_enqueue TO clerk; GRANT SELECT ON close_outbox TO clerk")
-        row = b.enqueue("close_lead_create", {"name": "r clerk"}, user="clerk")
-        until_state(b, row, "done")
-        same([call.get("identifier") for call in b.calls("close_lead_create")], ["user_two"])
+    b = shared(env)
+    b.ok("CREATE ROLE clerk LOGIN; GRANT USAGE ON FOREIGN SERVER close TO clerk;"
+         " CREATE USER MAPPING FOR clerk SERVER close OPTIONS"
+         f" (client_id '{standin.CLIENT_ID}', client_secret '{standin.CLIENT_SECRET}', identifier 'user_two');"
+         " GRANT EXECUTE ON FUNCTION close_execute, close_enqueue TO clerk; GRANT SELECT ON close_outbox TO clerk")
+    row = b.enqueue("close_lead_create", {"name": "r clerk"}, user="clerk")
+    until_state(b, row, "done")
+    same([call.get("identifier") for call in b.calls("close_lead_create")], ["user_two"])
 
 
 def test_nothing_runs_when_nothing_is_to_be_done(env):
-    with made(env) as cluster:
-        b = database(env, cluster)
-        same(looks(b), [], "a new database is nobody's business")
-        until_state(b, note(b, "s first"), "done")
-        until_gone(b)
-        before = looks(b)
-        same(before[-1], NOTHING)
-        b.ok("CREATE TABLE plain (i int)")
-        for i in range(20):
-            b.ok(f"INSERT INTO plain VALUES ({i})")
-        until_state(b, note(b, "s second"), "done")
-        until_looks(b, len(before) + 1)
-        same(len(looks(b)), len(before) + 1, "one look for one commit, none for the others")
+    b = shared(env)
+    same(looks(b), [], "a new database is nobody's business")
+    until_state(b, note(b, "s first"), "done")
+    until_gone(b)
+    before = looks(b)
+    same(before[-1], NOTHING)
+    b.ok("CREATE TABLE plain (i int)")
+    for i in range(20):
+        b.ok(f"INSERT INTO plain VALUES ({i})")
+    until_state(b, note(b, "s second"), "done")
+    until_looks(b, len(before) + 1)
+    same(len(looks(b)), len(before) + 1, "one look for one commit, none for the others")
 
 
 def test_a_later_row_is_kept(env):
-    with made(env) as cluster:
-        b = database(env, cluster)
-        row = note(b, "l later", {"not_before": "2999-01-01T00:00:00Z"})
-        until_looks(b, 1)
-        until_gone(b)
-        same(looks(b), [300000])
-        same(b.row(row, "state, attempts"), ("pending", 0))
-        b.ok(f"SELECT close_outbox_retry({row})")
-        until_state(b, row, "done")
-        soon = b.ok("SELECT (now() + interval '4 seconds')::text")[0].replace(" ", "T")
-        row = note(b, "l soon", {"not_before": soon})
-        until_state(b, row, "done")
-        same(b.values("sent_at >= next_attempt", f"WHERE id = {row}"), [(True,)], "not before its time")
-        same(len(b.calls(NOTE)), 2)
+    b = shared(env)
+    row = note(b, "l later", {"not_before": "2999-01-01T00:00:00Z"})
+    until_looks(b, 1)
+    until_gone(b)
+    same(looks(b), [300000])
+    same(b.row(row, "state, attempts"), ("pending", 0))
+    b.ok(f"SELECT close_outbox_retry({row})")
+    until_state(b, row, "done")
+    soon = b.ok("SELECT (now() + interval '4 seconds')::text")[0].replace(" ", "T")
+    row = note(b, "l soon", {"not_before": soon})
+    until_state(b, row, "done")
+    same(b.values("sent_at >= next_attempt", f"WHERE id = {row}"), [(True,)], "not before its time")
+    same(len(b.calls(NOTE)), 2)
 
 
 def test_what_waits_for_a_person_is_looked_at_less_and_less(env):
-    with made(env) as cluster:
-        b = database(env, cluster)
-        first = note(b, "p uncertain", {"not_before": "2999-01-01T00:00:00Z"})
-        until_looks(b, 1)
-        b.ok(f"UPDATE close_outbox SET state = 'uncertain', attempts = 1 WHERE id = {first}")
-        behind = note(b, "p behind")
-        until_looks(b, 4)
-        same(looks(b)[1:4], [1000, 2000, 4000])
-        same(b.row(behind), ("pending",))
-        b.ok(f"SELECT close_outbox_cancel({first})")
-        until_state(b, behind, "done")
-        same([text for _, text in b.notes("p ")], ["p behind"])
+    b = shared(env)
+    first = note(b, "p uncertain", {"not_before": "2999-01-01T00:00:00Z"})
+    until_looks(b, 1)
+    b.ok(f"UPDATE close_outbox SET state = 'uncertain', attempts = 1 WHERE id = {first}")
+    behind = note(b, "p behind")
+    until_looks(b, 4)
+    same(looks(b)[1:4], [1000, 2000, 4000])
+    same(b.row(behind), ("pending",))
+    b.ok(f"SELECT close_outbox_cancel({first})")
+    until_state(b, behind, "done")
+    same([text for _, text in b.notes("p ")], ["p behind"])
 
 
 def test_an_error_is_said_once_and_survived(env):
-    with made(env) as cluster:
-        b = database(env, cluster)
-        until_state(b, note(b, "e first"), "done")
-        b.ok("ALTER USER MAPPING FOR CURRENT_USER SERVER close OPTIONS (SET client_secret 'wrong-secret')")
-        before = len(looks(b))
-        row = note(b, "e held")
-        until_looks(b, before + 4)
-        same(len(said(cluster)), 1, "said once, by two workers, since pauses grow from one to the next")
-        log = log_of(cluster)
-        check("stay in the outbox" in log, "it says what becomes of the rows")
-        check("wrong-secret" not in log and standin.CLIENT_SECRET not in log, "no secret in the log")
-        same(looks(b)[before:before + 4], [1000, 2000, 4000, 8000])
-        same(b.row(row, "state, attempts"), ("pending", 0))
-        b.ok("ALTER USER MAPPING FOR CURRENT_USER SERVER close OPTIONS"
-             f" (SET client_secret '{standin.CLIENT_SECRET}')")
-        nudge(b)
-        until_state(b, row, "done")
+    b = shared(env)
+    until_state(b, note(b, "e first"), "done")
+    b.ok("ALTER USER MAPPING FOR CURRENT_USER SERVER close OPTIONS (SET client_secret 'wrong-secret')")
+    before = len(looks(b))
+    row = note(b, "e held")
+    until_looks(b, before + 4)
+    same(len(said(b)), 1, "said once, by two workers, since pauses grow from one to the next")
+    log = log_of(b.cluster)
+    check("stay in the outbox" in log, "it says what becomes of the rows")
+    check("wrong-secret" not in log and standin.CLIENT_SECRET not in log, "no secret in the log")
+    same(looks(b)[before:before + 4], [1000, 2000, 4000, 8000])
+    same(b.row(row, "state, attempts"), ("pending", 0))
+    b.ok("ALTER USER MAPPING FOR CURRENT_USER SERVER close OPTIONS"
+         f" (SET client_secret '{standin.CLIENT_SECRET}')")
+    nudge(b)
+    until_state(b, row, "done")
 
 
 def test_kill_of_the_worker(env):
@@ -204,20 +214,19 @@ def test_kill_of_the_worker(env):
                 until(lambda old=before: starts(cluster) > old, "the server recovers")
             settle(b)
             verify()
-        same(said(cluster), [])
+        same(said(b), [])
 
 
 def test_an_end_by_hand(env):
     """Worker and launcher come back when somebody tells them to end."""
-    with made(env) as cluster:
-        b = database(env, cluster)
-        b.server.config({"latency_ms": 30})
-        verify = fill(b, "h")
-        until(lambda: b.values("count(*)", "WHERE attempts > 0")[0][0] > 0, "it sends")
-        b.ok("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type LIKE 'close outbox %'")
-        settle(b)
-        verify()
-        same(starts(cluster), 1, "the server went on")
+    b = shared(env)
+    b.server.config({"latency_ms": 30})
+    verify = fill(b, "h")
+    until(lambda: b.values("count(*)", "WHERE attempts > 0")[0][0] > 0, "it sends")
+    b.ok("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type LIKE 'close outbox %'")
+    settle(b)
+    verify()
+    same(starts(b.cluster), 1, "the server went on")
 
 
 def test_drop_and_create_extension(env):
@@ -238,7 +247,7 @@ def test_drop_and_create_extension(env):
              f" identifier '{standin.IDENTIFIER}')")
         until_state(b, note(b, "d after"), "done")
         same([text for _, text in b.notes("d ")], ["d before", "d after"])
-        same(said(cluster), [])
+        same(said(b), [])
 
 
 def test_drop_database(env):
@@ -297,12 +306,12 @@ def test_a_bad_list_means_no_database(env):
     with made(env, "close.outbox_databases = 'one two'\n") as cluster:
         b = database(env, cluster)
         row = note(b, "b row")
-        until(lambda: said(cluster), "it says so")
+        until(lambda: said(b), "it says so")
         reload(cluster)
         same(b.ok("SELECT close_outbox_cancel(id) FROM close_outbox"), [str(row)])
         reload(cluster, outbox_databases="''")
         until_state(b, note(b, "b again"), "done")
-        same(len(said(cluster)), 1)
+        same(len(said(b)), 1)
         same([text for _, text in b.notes("b ")], ["b again"])
 
 
@@ -321,20 +330,19 @@ def test_a_prepared_transaction_is_not_forgotten(env):
 def test_nothing_of_a_database_can_mislead_it(env):
     """It is a superuser: neither a search path that the owner of the database sets nor a procedure that fits better
     must lead it elsewhere."""
-    with made(env) as cluster:
-        b = database(env, cluster)
-        b.ok("CREATE SCHEMA evil; CREATE TABLE evil.calls (who name); CREATE FUNCTION evil.bool_or_state(boolean,"
-             " boolean) RETURNS boolean LANGUAGE sql AS 'INSERT INTO evil.calls VALUES (current_user); SELECT true';"
-             " CREATE AGGREGATE evil.bool_or(boolean) (SFUNC = evil.bool_or_state, STYPE = boolean);"
-             " CREATE PROCEDURE public.close_outbox_drain() LANGUAGE sql"
-             " AS 'INSERT INTO evil.calls VALUES (current_user)';"
-             " CREATE TABLE evil.pg_extension (extname name); CREATE TABLE evil.close_outbox (id bigint);"
-             " ALTER DATABASE work SET search_path = evil, public, pg_catalog")
-        b.ok("SET search_path = public; SELECT close_enqueue('close_note_create', '"
-             + json.dumps({"lead_id": b.leads[0], "note": "m one"}) + "')")
-        until(lambda: b.notes("m one"), "it sends")
-        until_looks(b, 1)
-        same(b.ok("SELECT count(*) FROM evil.calls"), ["0"])
+    b = shared(env)
+    b.ok("CREATE SCHEMA evil; CREATE TABLE evil.calls (who name); CREATE FUNCTION evil.bool_or_state(boolean,"
+         " boolean) RETURNS boolean LANGUAGE sql AS 'INSERT INTO evil.calls VALUES (current_user); SELECT true';"
+         " CREATE AGGREGATE evil.bool_or(boolean) (SFUNC = evil.bool_or_state, STYPE = boolean);"
+         " CREATE PROCEDURE public.close_outbox_drain() LANGUAGE sql"
+         " AS 'INSERT INTO evil.calls VALUES (current_user)';"
+         " CREATE TABLE evil.pg_extension (extname name); CREATE TABLE evil.close_outbox (id bigint);"
+         " ALTER DATABASE " + b.database + " SET search_path = evil, public, pg_catalog")
+    b.ok("SET search_path = public; SELECT close_enqueue('close_note_create', '"
+         + json.dumps({"lead_id": b.leads[0], "note": "m one"}) + "')")
+    until(lambda: b.notes("m one"), "it sends")
+    until_looks(b, 1)
+    same(b.ok("SELECT count(*) FROM evil.calls"), ["0"])
 
 
 def test_it_stops_and_starts_with_the_server(env):
