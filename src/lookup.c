@@ -36,13 +36,16 @@
  * not see, or has enough), so the waste stays below what was used.
  *
  * None of it may change a result. What goes wrong while the table is read (an error, a row without the
- * column, too many bytes) turns it off for this statement, and the keys are read one by one, as with the
+ * column) turns it off for this statement, and the keys are read one by one, as with the
  * setting lookahead = off. After a write through the client everything is forgotten.
  *
  * Further conditions. `AND o.status_type = 'won'` travels with each read, and with the walk as well: scans
  * share a lookup only where these values are the same, as constants are. A further id (AND o.contact_id =
  * c.id) is another one for each key; it is left out of the walk, and the cursor compares it as it does
- * with every row.
+ * with every row. So is every condition once its values have proved to be many.
+ *
+ * Memory. Rows of a table are kept up to lookup_bytes. What does not fit is read key by key, ahead of use as
+ * before; of a walk by id the part that fits stays, so that the calls saved grow with the setting.
  *
  * Ownership: lookups belong to the client and end with the statement; those of dynamic tables with their
  * last cursor, because the table may go away. Rows are kept as JSON text, about a fifth of what they
@@ -62,10 +65,12 @@ enum {
     LOOK_ROWS = 256,
     SMALL_CACHE = 65536,
     LONG_LOOP = 16,
-    MAX_PARENTS = 1000
+    MAX_PARENTS = 1000,
+    MAX_SIGNS = 4
 };
 
 #define NO_ROW UINT32_MAX
+#define ANY_SIGN "*"
 
 typedef struct row {
     uint64_t hash;
@@ -106,6 +111,7 @@ struct clo_lookup {
 
     /* the table */
     bool off, complete, all_paid, busy;
+    bool full; /* no room for more rows: those that are there still serve */
     clo_gate gate;
     clo_cursor *walk;
     int64_t claimed_requests, claimed_bytes; /* of the walk, moved to `unclaimed` */
@@ -160,11 +166,15 @@ drop_rows(clo_lookup *lk)
     lk->n_rows = lk->rows_cap = lk->n_buckets = lk->bytes = 0;
 }
 
-/* The table cannot serve: from here on the keys are read one by one. */
+/* The rest of the table cannot serve: from here on the keys are read one by one, and ahead again. A list
+ * is nothing without its end, but each row that was read by its id is as good as before. */
 static void
 give_up(clo_lookup *lk)
 {
     end_walk(lk);
+    lk->all_paid = false;
+    if (lk->by_id && lk->full)
+        return;
     drop_rows(lk);
     lk->off = true;
 }
@@ -186,7 +196,7 @@ forget(clo_lookup *lk)
     while (lk->n_ahead > 0)
         drop_ahead(lk, lk->n_ahead - 1);
     clo_idset_free(&lk->asked);
-    lk->off = lk->complete = lk->all_paid = false;
+    lk->off = lk->full = lk->complete = lk->all_paid = false;
     memset(&lk->gate, 0, sizeof lk->gate);
     lk->reads = lk->rows_seen = 0;
     lk->generation = clo_cache_generation(lk->client->cache);
@@ -336,9 +346,9 @@ put_sign(const clo_scan *s, int key, clo_buf *b)
     }
 }
 
-/* Takes a copy of the further conditions. False: out of memory. */
+/* Takes a copy of the further conditions; `loose`: none for the walk. False: out of memory. */
 static bool
-keep_conditions(clo_lookup *lk, const clo_scan *s, int key)
+keep_conditions(clo_lookup *lk, const clo_scan *s, int key, bool loose)
 {
     for (int i = 0; i < s->n_conds; i++) {
         const clo_cond *c = &s->conds[i];
@@ -346,13 +356,15 @@ keep_conditions(clo_lookup *lk, const clo_scan *s, int key)
 
         if (i == key)
             continue;
-        if (c->slot->op == CLO_OP_EQ && clo_column_narrows(c->column)) {
+        if (c->slot->op == CLO_OP_EQ && (loose || clo_column_narrows(c->column))) {
             clo_colset_add(&lk->others, c->slot->column);
             lk->varies = true;
             continue;
         }
-        if (clo_cond_is_bound(c) && c->bound == NULL)
+        if (clo_cond_is_bound(c) && (loose || c->bound == NULL)) {
+            lk->varies = true;
             continue;
+        }
         if (clo_cond_is_bound(c))
             v = clo_text(c->bound, strlen(c->bound));
         if (v.text != NULL)
@@ -371,7 +383,7 @@ keep_conditions(clo_lookup *lk, const clo_scan *s, int key)
 }
 
 static clo_lookup *
-make_lookup(const clo_scan *s, int key, const char *sign)
+make_lookup(const clo_scan *s, int key, const char *sign, bool loose)
 {
     clo_lookup *lk = clo_calloc(1, sizeof *lk);
 
@@ -388,21 +400,40 @@ make_lookup(const clo_scan *s, int key, const char *sign)
     lk->texts = clo_arena_new();
     lk->next = s->client->lookups;
     s->client->lookups = lk;
-    if (lk->sign != NULL && lk->texts != NULL && keep_conditions(lk, s, key))
+    if (lk->sign != NULL && lk->texts != NULL && keep_conditions(lk, s, key, loose))
         return lk;
     free_lookup(lk);
     return NULL;
 }
 
+/* Sets *n to those that differ in nothing but their conditions. */
 static clo_lookup *
-find_lookup(const clo_scan *s, int key, const char *sign)
+find_lookup(const clo_scan *s, int key, const char *sign, int *n)
 {
-    for (clo_lookup *lk = s->client->lookups; lk != NULL; lk = lk->next)
-        if (lk->table == s->table && lk->column == s->conds[key].slot->column &&
-            lk->by_id == (s->plan->access == CLO_BY_ID) &&
-            memcmp(&lk->fetch, &s->fetch, sizeof lk->fetch) == 0 && strcmp(lk->sign, sign) == 0)
+    *n = 0;
+    for (clo_lookup *lk = s->client->lookups; lk != NULL; lk = lk->next) {
+        if (lk->table != s->table || lk->column != s->conds[key].slot->column ||
+            lk->by_id != (s->plan->access == CLO_BY_ID) ||
+            memcmp(&lk->fetch, &s->fetch, sizeof lk->fetch) != 0)
+            continue;
+        if (strcmp(lk->sign, sign) == 0)
             return lk;
+        (*n)++;
+    }
     return NULL;
+}
+
+/* Conditions that turn out to be no constants are left to the cursors. */
+static clo_lookup *
+find_or_make(const clo_scan *s, int key, const char *sign)
+{
+    int n;
+    clo_lookup *lk = find_lookup(s, key, sign, &n);
+
+    if (lk != NULL || n < MAX_SIGNS)
+        return lk != NULL ? lk : make_lookup(s, key, sign, false);
+    lk = find_lookup(s, key, ANY_SIGN, &n);
+    return lk != NULL ? lk : make_lookup(s, key, ANY_SIGN, true);
 }
 
 void
@@ -418,11 +449,8 @@ clo_lookup_join(clo_scan *scan)
         return;
     clo_buf_init(&sign, (size_t)1 << 20);
     put_sign(scan, key, &sign);
-    if (sign.error == CLO_E_NONE) {
-        lk = find_lookup(scan, key, sign.data);
-        if (lk == NULL)
-            lk = make_lookup(scan, key, sign.data);
-    }
+    if (sign.error == CLO_E_NONE)
+        lk = find_or_make(scan, key, sign.data);
     clo_buf_free(&sign);
     if (lk == NULL)
         return;
@@ -475,6 +503,17 @@ grow_buckets(clo_lookup *lk)
     return true;
 }
 
+/* What the lookups of this table hold together. */
+static size_t
+bytes_held(const clo_lookup *lk)
+{
+    size_t sum = 0;
+
+    for (const clo_lookup *l = lk->client->lookups; l != NULL; l = l->next)
+        sum += l->table == lk->table ? l->bytes : 0;
+    return sum;
+}
+
 static bool
 add_row(clo_lookup *lk, const char *key, size_t key_len, const char *text, size_t text_len)
 {
@@ -483,9 +522,12 @@ add_row(clo_lookup *lk, const char *key, size_t key_len, const char *text, size_
     row *rows, *r;
     char *bytes;
 
+    lk->full = need > max || bytes_held(lk) > max - need;
+    if (lk->full)
+        return false;
     if (lk->arena == NULL)
         lk->arena = clo_arena_new();
-    if (lk->arena == NULL || need > max || lk->bytes > max - need || !grow_buckets(lk))
+    if (lk->arena == NULL || !grow_buckets(lk))
         return false;
     rows = clo_grow(lk->rows, &lk->rows_cap, lk->n_rows + 1, sizeof *rows);
     if (rows == NULL)
@@ -599,14 +641,24 @@ list_of(const clo_lookup *lk, const clo_value *key, clo_err *err)
     return doc;
 }
 
-static clo_json *
-object_of(const clo_lookup *lk, const clo_value *key, clo_err *err)
+/* The newest row of this key, or NULL. */
+static const row *
+row_of(const clo_lookup *lk, const clo_value *key)
 {
     for (uint32_t i = first_row(lk, key); i != NO_ROW; i = lk->rows[i].next)
         if (has_key(&lk->rows[i], key))
-            return clo_json_parse(lk->rows[i].bytes + lk->rows[i].key_len, lk->rows[i].text_len,
-                                  lk->table->name, err);
+            return &lk->rows[i];
     return NULL;
+}
+
+static clo_json *
+object_of(const clo_lookup *lk, const clo_value *key, clo_err *err)
+{
+    const row *r = row_of(lk, key);
+
+    if (r == NULL)
+        return NULL;
+    return clo_json_parse(r->bytes + r->key_len, r->text_len, lk->table->name, err);
 }
 
 /* ---- the table ------------------------------------------------------------------------------ */
@@ -652,7 +704,7 @@ may_read(const clo_lookup *lk)
 {
     int64_t all = pages(lk), seen = pages_seen(lk);
 
-    return lk->off || lk->reads < (all > seen ? all : seen + 1);
+    return lk->off || lk->full || lk->reads < (all > seen ? all : seen + 1);
 }
 
 /* How many pages may have been asked for by now; see above. Sets all_paid. */
@@ -708,7 +760,7 @@ too_large(const clo_lookup *lk)
     int64_t total = clo_cursor_total(lk->walk);
     int64_t max = clo_config_int(&lk->client->config, CLO_OPT_LOOKUP_BYTES);
 
-    return total > 0 && lk->rows_seen > 0 &&
+    return total > 0 && lk->rows_seen > 0 && !lk->by_id &&
            (double)lk->bytes / (double)lk->rows_seen * (double)total > (double)max;
 }
 
@@ -740,7 +792,7 @@ turn(clo_lookup *lk)
         return;
     if (lk->generation != clo_cache_generation(lk->client->cache))
         forget(lk);
-    if (lk->off || lk->complete)
+    if (lk->off || lk->full || lk->complete)
         return;
     lk->busy = true;
     lk->gate.allowed = allowance(lk);
@@ -882,7 +934,7 @@ follow(clo_lookup *lk, const clo_json *rows, size_t at, const clo_column *c, con
         if (k < lk->n_ahead)
             lk->ring[k].seen = true;
         else if (lk->n_ahead < lk->credit && may_read(lk) && !clo_idset_has(&lk->asked, s, len) &&
-                 !(lk->by_id && first_row(lk, &v) != NO_ROW) && !read_ahead(lk, s, len))
+                 !(lk->by_id && row_of(lk, &v) != NULL) && !read_ahead(lk, s, len))
             return;
     }
 }

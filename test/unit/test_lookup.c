@@ -255,6 +255,26 @@ lists_by_key(void **state)
     end(l);
 }
 
+/* What fits of the table stays, and saves as many calls as it is large. */
+static void
+part_of_the_table(void **state)
+{
+    loop *l = begin(900, "close_leads", "id");
+    int calls;
+
+    (void)state;
+    set(l, "lookup_bytes", "30000"); /* between one page and three of them */
+    for (int i = 0; i < 900; i++)
+        assert_int_equal(look_id(l, i), 1);
+    calls = l->f->n_calls;
+    assert_in_range(calls_of(l, "close_leads_list"), 1, 5);
+    assert_in_range(calls_of(l, "close_lead_get"), 300, 800);
+    for (int i = 0; i < 200; i++)
+        assert_int_equal(look_id(l, i), 1);
+    assert_int_equal(l->f->n_calls, calls);
+    end(l);
+}
+
 static void
 a_cursor_dropped_while_the_table_is_read(void **state)
 {
@@ -278,6 +298,7 @@ main(void)
         cmocka_unit_test(after_a_write),
         cmocka_unit_test(one_call_in_flight),
         cmocka_unit_test(lists_by_key),
+        cmocka_unit_test(part_of_the_table),
         cmocka_unit_test(a_cursor_dropped_while_the_table_is_read),
     };
 
