@@ -148,14 +148,14 @@ grow(parser *ps)
 }
 
 static clo_node *
-add_node(parser *ps, int kind, const char *at)
+add_node(parser *ps, unsigned kind, const char *at)
 {
     clo_node *n = &ps->view->nodes[ps->n];
 
     n->at = (uint32_t)(at - ps->text);
     n->len = 0;
     n->skip = 1;
-    n->meta = (ps->n++ << INDEX_SHIFT) | (uint32_t)kind;
+    n->meta = (ps->n++ << INDEX_SHIFT) | kind;
     return n;
 }
 
@@ -438,7 +438,7 @@ read_word(parser *ps, const char *word, clo_json_kind kind)
 
     if ((size_t)(ps->end - ps->p) < len || memcmp(ps->p, word, len) != 0)
         return false;
-    n = add_node(ps, kind, ps->p);
+    n = add_node(ps, (unsigned)kind, ps->p);
     n->len = (uint32_t)len;
     n->meta |= PLAIN;
     ps->p += len;
@@ -455,7 +455,7 @@ read_container(parser *ps, clo_json_kind kind)
 
     if (ps->depth == MAX_DEPTH)
         return false;
-    add_node(ps, kind, start)->len = ps->depth;
+    add_node(ps, (unsigned)kind, start)->len = ps->depth;
     ps->open[ps->depth++] = self;
     skip_space(ps);
     if (*ps->p != close) {
