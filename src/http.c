@@ -101,7 +101,9 @@ guard_enter(guard *g)
     for (size_t i = 0; i < CLO_ARRAY_LEN(synchronous); i++)
         sigdelset(&all, synchronous[i]);
     pthread_sigmask(SIG_BLOCK, &all, &g->old);
-    g->had_pipe = sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 1;
+    /* Where it was not blocked it would have been delivered, and cannot be pending. */
+    g->had_pipe = sigismember(&g->old, SIGPIPE) == 1 && sigpending(&pending) == 0 &&
+                  sigismember(&pending, SIGPIPE) == 1;
 }
 
 static void
@@ -402,14 +404,14 @@ on_read(char *out, size_t size, size_t count, void *arg)
     return room;
 }
 
+/* Only writes are fed by callbacks, and those are never sent from the start again. */
 static int
 on_seek(void *arg, curl_off_t offset, int origin)
 {
-    clo_xfer *x = arg;
-    if (!x->replay_safe || origin != SEEK_SET || offset < 0 || (size_t)offset > x->body_len)
-        return CURL_SEEKFUNC_FAIL;
-    x->body_at = (size_t)offset;
-    return CURL_SEEKFUNC_OK;
+    (void)arg;
+    (void)offset;
+    (void)origin;
+    return CURL_SEEKFUNC_FAIL;
 }
 
 static int
@@ -423,6 +425,10 @@ on_ready(void *arg, char *remote, char *local, int remote_port, int local_port)
     if (x->passes++ > 0 && !x->replay_safe)
         return CURL_PREREQFUNC_ABORT;
     x->began = true;
+    if (x->replay_safe) { /* nobody asks us for its body */
+        x->body_asked = true;
+        x->body_at = x->body_len;
+    }
     return CURL_PREREQFUNC_OK;
 }
 
@@ -518,7 +524,8 @@ set_common(clo_xfer *x, const url_parts *url)
     return ok;
 }
 
-/* A body is always fed by the callbacks: POSTFIELDS would be sent again behind our back. */
+/* The body of a write is fed by the callbacks: POSTFIELDS would be sent again behind our back. That of a
+ * read may be, and goes out in one packet with the headers. */
 static bool
 set_request(clo_xfer *x, const clo_http_req *req)
 {
@@ -533,10 +540,14 @@ set_request(clo_xfer *x, const clo_http_req *req)
     if (x->body_len) {
         SET(CURLOPT_POST, 1L);
         SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)x->body_len);
-        SET(CURLOPT_READFUNCTION, on_read);
-        SET(CURLOPT_READDATA, (void *)x);
-        SET(CURLOPT_SEEKFUNCTION, on_seek);
-        SET(CURLOPT_SEEKDATA, (void *)x);
+        if (x->replay_safe) {
+            SET(CURLOPT_POSTFIELDS, x->body);
+        } else {
+            SET(CURLOPT_READFUNCTION, on_read);
+            SET(CURLOPT_READDATA, (void *)x);
+            SET(CURLOPT_SEEKFUNCTION, on_seek);
+            SET(CURLOPT_SEEKDATA, (void *)x);
+        }
     } else if (get || strcmp(req->method, "DELETE") == 0) {
         SET(CURLOPT_HTTPGET, 1L);
     } else {
