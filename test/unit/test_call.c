@@ -88,17 +88,22 @@ shapes_of_data(void **state)
     static const struct {
         const char *body, *result;
         clo_code code;
+        const char *says; /* of a read that failed, and of a write */
     } cases[] = {
-        {"{\"data\":{\"array\":[1,2]},\"execution_id\":\"1\"}", "{\"array\":[1,2]}", CLO_E_NONE},
-        {"{\"data\":{\"result\":\"ok\"}}", "{\"result\":\"ok\"}", CLO_E_NONE},
-        {"{\"execution_id\":\"1\"}", "{}", CLO_E_NONE},
-        {"{\"data\":null,\"execution_id\":\"1\"}", "{}", CLO_E_NONE},
-        {"{}", "{}", CLO_E_NONE},
-        {"{\"data\":\"text\",\"execution_id\":\"1\"}", NULL, CLO_E_PROTO},
-        {"{\"welcome\":\"to the portal\"}", NULL, CLO_E_PROTO},
-        {"{\"data\":{\"a\":\"\xff\"},\"execution_id\":\"1\"}", NULL, CLO_E_PROTO},
-        {"not json", NULL, CLO_E_PROTO},
-        {"[]", NULL, CLO_E_PROTO},
+        {"{\"data\":{\"array\":[1,2]},\"execution_id\":\"1\"}", "{\"array\":[1,2]}", CLO_E_NONE,
+         NULL},
+        {"{\"data\":{\"result\":\"ok\"}}", "{\"result\":\"ok\"}", CLO_E_NONE, NULL},
+        {"{\"execution_id\":\"1\"}", "{}", CLO_E_NONE, NULL},
+        {"{\"data\":null,\"execution_id\":\"1\"}", "{}", CLO_E_NONE, NULL},
+        {"{}", "{}", CLO_E_NONE, NULL},
+        {"{\"data\":\"text\",\"execution_id\":\"1\"}", NULL, CLO_E_PROTO, NULL},
+        {"{\"welcome\":\"to the portal\"}", NULL, CLO_E_PROTO, NULL},
+        {"{\"data\":{\"a\":\"\xff\"},\"execution_id\":\"1\"}", NULL, CLO_E_PROTO, NULL},
+        {"not json", NULL, CLO_E_PROTO, "the answer is not valid JSON at byte 0: not a JSON value"},
+        {"{\"data\":{\"a\":[1,]}}", NULL, CLO_E_PROTO,
+         "the answer is not valid JSON at byte 16: comma before a closing bracket"},
+        {"{\"data\":{\"a\":1}", NULL, CLO_E_PROTO, "the answer is not valid JSON at byte 15: "},
+        {"[]", NULL, CLO_E_PROTO, NULL},
     };
     (void)state;
     for (size_t i = 0; i < CLO_ARRAY_LEN(cases); i++) {
@@ -117,9 +122,13 @@ shapes_of_data(void **state)
             fail_msg("%s: %s", cases[i].body, err.msg);
         if (cases[i].result)
             assert_string_equal(clo_call_result(call, NULL), cases[i].result);
+        if (cases[i].says)
+            assert_non_null(strstr(err.msg, cases[i].says));
         clo_call_free(call);
         /* The same answer to a write: it has happened, whatever the answer looks like. */
         run(c, lead_create(), cases[i].code == CLO_E_NONE ? CLO_E_NONE : CLO_E_UNCERTAIN, &err);
+        if (cases[i].says)
+            assert_non_null(strstr(err.msg, cases[i].says));
         clo_client_unref(c);
         assert_int_equal(lb_stop(s), 0);
     }
