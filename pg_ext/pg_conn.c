@@ -22,6 +22,9 @@
  * server's owner has set a limit (rows, bytes, calls at a time), a session can only tighten it;
  * nothing that a role can SET decides where credentials go or whose data is seen.
  *
+ * The allowed rate is learnt by all backends together where the library is preloaded, else by each one
+ * for itself (pg_shmem.c, limit.c).
+ *
  * The few variables here are the backend's own (a backend is one thread), and none is shared.
  */
 #include "pg.h"
@@ -299,6 +302,8 @@ connect_entry(entry *e, const UserMapping *mapping, const ForeignServer *server)
     client = clo_pg_owned(owner);
     if (client == NULL)
         clo_pg_throw(&err);
+    StaticAssertStmt(CLO_PG_SHMEM_LIMITER_BYTES == CLO_LIMITS_BYTES, "the limiter's table fits");
+    clo_client_share_limits(client, clo_pg_shmem_limiter());
     apply_options(client, server->options, CLO_FROM_SERVER);
     apply_options(client, mapping->options, CLO_FROM_MAPPING);
 

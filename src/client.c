@@ -33,6 +33,8 @@ static const char *const stat_names[] = {
     [CLO_STAT_CACHE_HITS] = "cache_hits",
     [CLO_STAT_CONNECTIONS] = "connections",
     [CLO_STAT_RATE_WAITS] = "rate_waits",
+    [CLO_STAT_RATE_HELD_MS] = "rate_held_ms",
+    [CLO_STAT_RATE_PER_MINUTE] = "rate_per_minute",
 };
 _Static_assert(CLO_ARRAY_LEN(stat_names) == CLO_STAT__COUNT, "every counter has a name");
 _Static_assert(CLO_STAT__COUNT <= CLO_ARRAY_LEN(((clo_client *)0)->stat), "counters fit");
@@ -46,6 +48,7 @@ clo_client_new(clo_err *err)
     clo_err_clear(err);
     if (c) {
         c->refs = 1;
+        c->limits = clo_limits_process();
         clo_config_init(&c->config);
         c->cache = clo_cache_new();
         for (size_t i = 0; i < CLO_ARRAY_LEN(c->known_rows); i++)
@@ -80,6 +83,13 @@ clo_client_unref(clo_client *c)
     clo_free(c->last_id);
     clo_free(c->log);
     clo_free(c);
+}
+
+void
+clo_client_share_limits(clo_client *c, void *memory)
+{
+    CLO_ASSERT((uintptr_t)memory % 64 == 0);
+    c->limits = memory ? memory : clo_limits_process();
 }
 
 clo_status
@@ -314,5 +324,7 @@ clo_stat_at(const clo_client *c, size_t i, const char **name, int64_t *value)
         return false;
     *name = stat_names[i];
     *value = c->stat[i];
+    if (i == CLO_STAT_RATE_PER_MINUTE && c->slowest) /* a gauge: what is known at this moment */
+        *value = (int64_t)(60 * clo_limit_rate(c->limits, c->slowest, clo_now_us()));
     return true;
 }

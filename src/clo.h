@@ -376,6 +376,12 @@ clo_client *clo_client_ref(clo_client *client);
 /* Drops a reference; the last one closes connections. Never blocks. NULL is fine. */
 void clo_client_unref(clo_client *client);
 
+/* Memory in which the client meets others to keep to the allowed rate (limit.c): CLO_LIMITS_BYTES bytes,
+ * aligned to 64, zeroed before its first use, possibly shared between processes, and there as long as
+ * the client is. NULL, and without this call: all clients of the process share one of their own. */
+#define CLO_LIMITS_BYTES 16384
+void clo_client_share_limits(clo_client *client, void *memory);
+
 /* Sets one setting by name; NULL goes back to the default. Validates; refuses an unknown name with
  * a suggestion, and a locked one. A change of an IDENTITY setting drops the token and all cached
  * answers. Calls under way keep what they started with. */

@@ -290,6 +290,7 @@ bool clo_url_ok(const char *url, clo_err *err); /* https, or http to 127.0.0.0/8
 
 /* ---- retry.c ---------------------------------------------------------------------------- */
 int64_t clo_now_ms(void);  /* monotonic */
+int64_t clo_now_us(void);  /* the same clock, finer */
 int64_t clo_wall_us(void); /* microseconds since 1970 */
 typedef struct clo_retry {
     int attempt;         /* failed attempts so far; clo_retry_next counts them */
@@ -303,6 +304,30 @@ void clo_retry_init(clo_retry *r, int max, int64_t budget_ms);
  * (sent == CLO_SENT_NO, or a 429). Honours retry_after_ms, capped at 30 s by
  * scalekit-http-api.md 3.5. */
 int64_t clo_retry_next(clo_retry *r, const clo_err *err, bool writes, clo_sent sent);
+
+/* ---- limit.c ------------------------------------------------------------------------------
+ * How many requests a second the service allows, learnt; shared by whoever has the table. Knows no
+ * clock (times are microseconds of CLOCK_MONOTONIC, given by the caller) and no calls. Nothing blocks. */
+typedef struct clo_limits clo_limits;
+clo_limits *clo_limits_process(void); /* the one of this process */
+/* What a limit belongs to, by name; never 0. */
+uint64_t clo_limit_key(const char *const *parts, size_t n);
+/* The moment from which a request may leave; not later than `now`: at once. Changes nothing. */
+int64_t clo_limit_ready(clo_limits *l, uint64_t key, int64_t now);
+/* The same, and when it may leave at once it counts as gone. *number tells it from the others. */
+int64_t clo_limit_take(clo_limits *l, uint64_t key, int64_t now, int64_t *number);
+typedef struct clo_limit_refusal {
+    int64_t number, left_us; /* of the request that was refused */
+    int64_t pause_us;        /* what the service asked for, or will be waited */
+} clo_limit_refusal;
+void clo_limit_refused(clo_limits *l, uint64_t key, const clo_limit_refusal *r, int64_t now);
+typedef struct clo_limit_header {
+    int64_t number;           /* of the request whose answer carried it */
+    int64_t limit, remaining; /* -1: not said */
+    int64_t reset_us;
+} clo_limit_header;
+void clo_limit_hint(clo_limits *l, uint64_t key, const clo_limit_header *h, int64_t now);
+double clo_limit_rate(clo_limits *l, uint64_t key, int64_t now); /* a second; 0: no limit known */
 
 /* ---- request.c -------------------------------------------------------------------------- */
 typedef enum clo_reqkind { CLO_REQ_TOOL, CLO_REQ_PROXY, CLO_REQ_LINK, CLO_REQ_ACCOUNT } clo_reqkind;
@@ -326,9 +351,10 @@ clo_status clo_request_allowed(const clo_request *req, const clo_config *config,
 
 /* ---- scalekit.c (auth.c, classify.c) -----------------------------------------------------
  * Token, envelope, errors. */
+enum { CLO_LIMIT_SCALEKIT, CLO_LIMIT_CLOSE, CLO_LIMITS_OF_CALL };
 typedef enum clo_call_state {
     CLO_CALL_TOKEN,  /* needs a bearer token: has one, fetches it or waits for who does */
-    CLO_CALL_READY,  /* will send at not_before_ms or when the client's hold ends */
+    CLO_CALL_READY,  /* will send at not_before_ms or when the limiter lets it */
     CLO_CALL_FLIGHT, /* waits for the answer */
     CLO_CALL_DONE,
     CLO_CALL_FAILED
@@ -350,6 +376,10 @@ struct clo_call {
     bool started, refreshed, waiting;
     unsigned fails_seen, turn_seen;
     int64_t not_before_ms;
+    uint64_t limits[CLO_LIMITS_OF_CALL]; /* keys of what counts it; 0: none */
+    int64_t numbers[CLO_LIMITS_OF_CALL];
+    int64_t sent_us;      /* when the present attempt left */
+    int64_t held_ms;      /* since when it has waited for the limiter; 0: it does not */
     clo_json *answer;     /* the parsed body */
     const clo_json *data; /* what the caller asked for, inside answer */
     char *text;           /* proxy and internal reads: the body */
@@ -399,8 +429,9 @@ struct clo_client {
     struct clo_call *token_call; /* call that is fetching the token now; others wait for it */
     unsigned token_fails;        /* fetches that failed: whoever waited for one shares its error */
     clo_err token_err;
-    int64_t hold_until_ms; /* nothing is sent before (429) */
-    int64_t wake_ms;       /* earliest moment that a polled call waits for, 0: none */
+    clo_limits *limits; /* where the allowed rate is learnt; not ours */
+    uint64_t slowest;   /* what last held a call back; 0: nothing did */
+    int64_t wake_ms;    /* earliest moment that a polled call waits for, 0: none */
     char *last_id;
     clo_cache *cache;
     int open_cursors;           /* and statements held: answers are shared while > 0 */
@@ -426,6 +457,8 @@ enum clo_stat {
     CLO_STAT_CACHE_HITS,
     CLO_STAT_CONNECTIONS,
     CLO_STAT_RATE_WAITS,
+    CLO_STAT_RATE_HELD_MS,
+    CLO_STAT_RATE_PER_MINUTE,
     CLO_STAT__COUNT
 };
 clo_status clo_client_http(clo_client *c, clo_err *err); /* makes c->http */

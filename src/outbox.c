@@ -18,8 +18,9 @@
  * FORBIDDEN) stay errors: failed. Errors where nothing was done wait and try again, with a pause that
  * doubles up to an hour: the default of 20 attempts spans more than half a day. Errors of the
  * settings or the account (CONFIG, AUTH) are no fault of the row: it keeps its attempts, and draining
- * stops, because every other row would meet the same; the same holds, without the report, when the
- * service cannot be reached or asks to slow down.
+ * stops, because every other row would meet the same. It stops without a report when the service cannot
+ * be reached, or goes on asking to slow down (RATE); the latter costs no attempt either, and when to
+ * try again is known to the limiter, where the next drain waits.
  *
  * A delete that finds nothing on a second attempt is done. On a first one it failed: the id is wrong.
  * A merge that is refused on a second attempt may be the first one's doing: uncertain.
@@ -396,11 +397,12 @@ static void
 after_nothing(const clo_client *client, const clo_err *err, int attempts, int64_t pause,
               clo_outbox_next *out)
 {
-    out->uncounted = err->code == CLO_E_CONFIG || err->code == CLO_E_AUTH ||
-                     err->code == CLO_E_STOPPED || err->code == CLO_E_NOMEM;
+    out->report = err->code == CLO_E_CONFIG || err->code == CLO_E_AUTH ||
+                  err->code == CLO_E_STOPPED || err->code == CLO_E_NOMEM;
+    out->uncounted = out->report || err->code == CLO_E_RATE;
     out->stop = true;
-    out->report = out->uncounted;
     out->state = CLO_BOX_PENDING;
+    /* Due at once, or rows after it in its order, which wait for retried and due ones, would pass. */
     out->wait_ms = out->uncounted ? 0 : pause;
     if (!out->uncounted && attempts >= clo_config_int(&client->config, CLO_OPT_OUTBOX_ATTEMPTS))
         out->state = CLO_BOX_FAILED;

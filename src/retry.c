@@ -26,12 +26,18 @@
 #define RETRY_AFTER_JITTER_MS 250
 
 int64_t
-clo_now_ms(void)
+clo_now_us(void)
 {
     struct timespec ts;
 
     clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+    return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+int64_t
+clo_now_ms(void)
+{
+    return clo_now_us() / 1000;
 }
 
 int64_t

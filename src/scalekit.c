@@ -18,7 +18,10 @@
  *    way is logged as uncertain.
  *  - A call works with the settings that it started with, whatever is set meanwhile.
  *  - The bearer is refreshed at most once per call, and only on a 401 that means the bearer.
- *  - A rate limit holds back all calls of the client, because they share it.
+ *  - Nothing leaves before the limiter lets it. A refusal holds back whatever shares the limit, in other
+ *    clients and processes too: Scalekit's the environment, Close's the endpoint group of the account.
+ *  - Waiting for the limiter is nobody's failure: the end of the retry budget moves on by that time. The
+ *    call's own pause after a failure, a Retry-After included, is taken from the budget.
  *  - Whatever leaves here in an error or the log has been masked.
  *
  * Ownership: the call owns the request, its transfer and the parsed answer, and holds a reference on
@@ -29,7 +32,6 @@
 #include <string.h>
 
 #define CONTROL_TIMEOUT_MS 25000
-#define HOLD_MAX_MS 30000
 
 /* ---- making ---------------------------------------------------------------------------------- */
 
@@ -227,6 +229,43 @@ check_settings(const clo_client *client, const clo_request *req, clo_err *err)
     return CLO_OK;
 }
 
+/* Verb and first segment of the path at Close, as its limits go; for a tool that the catalogue does not
+ * know, its name. False: the call never gets to Close. */
+static bool
+endpoint_group(const clo_request *req, char *out, size_t cap)
+{
+    static const char api[] = "/api/v1/";
+    const char *verb = req->method, *path = req->path;
+    size_t n;
+    if (req->kind == CLO_REQ_TOOL && req->tool) {
+        verb = req->tool->method;
+        path = req->tool->path + 1;
+    } else if (req->kind == CLO_REQ_TOOL) {
+        verb = "";
+        path = req->name;
+    } else if (req->kind == CLO_REQ_PROXY) {
+        path += strncmp(path, api, strlen(api)) == 0 ? strlen(api) : 0;
+    } else {
+        return false;
+    }
+    n = strlen(verb);
+    clo_text_cut(out, cap, verb, n);
+    n = strlen(out);
+    out[n++] = ' ';
+    clo_text_cut(out + n, cap - n, path, strcspn(path, "/?"));
+    return true;
+}
+
+static void
+name_limits(clo_call *call)
+{
+    char group[128];
+    const char *parts[] = {call->env_url, call->connection, call->identifier, group};
+    call->limits[CLO_LIMIT_SCALEKIT] = clo_limit_key(parts, 1);
+    if (endpoint_group(call->req, group, sizeof(group) - 1))
+        call->limits[CLO_LIMIT_CLOSE] = clo_limit_key(parts, CLO_ARRAY_LEN(parts));
+}
+
 clo_call *
 clo_call_new(clo_client *client, clo_request *req, clo_err *err)
 {
@@ -251,6 +290,7 @@ clo_call_new(clo_client *client, clo_request *req, clo_err *err)
     }
     if (!make_message(call, err) || clo_client_http(client, err) == CLO_ERROR)
         goto failed;
+    name_limits(call);
     return call;
 failed:
     clo_err_mask(&client->secrets, err);
@@ -616,14 +656,33 @@ refresh(clo_call *call)
     return true;
 }
 
-static void
-hold_back(clo_client *c, const clo_err *err, int64_t delay, int64_t now)
+/* Whose limit an answer speaks of: Close's where the call went there, unless Scalekit says it itself. */
+static int
+limit_of(const clo_call *call, bool close)
 {
-    int64_t asked = err->retry_after_ms > 0 ? err->retry_after_ms : delay;
-    int64_t until = now + (asked > HOLD_MAX_MS ? HOLD_MAX_MS : asked);
-    if (until > c->hold_until_ms)
-        c->hold_until_ms = until;
+    return close && call->limits[CLO_LIMIT_CLOSE] ? CLO_LIMIT_CLOSE : CLO_LIMIT_SCALEKIT;
+}
+
+static void
+learn_refusal(clo_call *call, const clo_err *err, int64_t delay)
+{
+    clo_client *c = call->client;
+    int i = limit_of(call, err->provider);
+    int64_t pause = err->retry_after_ms > 0 ? err->retry_after_ms : delay;
+    clo_limit_refusal r = {call->numbers[i], call->sent_us, pause * 1000};
+    clo_limit_refused(c->limits, call->limits[i], &r, clo_now_us());
+    c->slowest = call->limits[i];
     c->stat[CLO_STAT_RATE_WAITS]++;
+}
+
+static void
+learn_header(clo_call *call, const clo_http_res *res)
+{
+    int i = limit_of(call, true);
+    clo_limit_header h = {call->numbers[i], res->ratelimit_limit, res->ratelimit_remaining,
+                          res->ratelimit_reset_ms * 1000};
+    if (res->err.code == CLO_E_NONE && res->status != 429)
+        clo_limit_hint(call->client->limits, call->limits[i], &h, clo_now_us());
 }
 
 /* False: it stays an error. */
@@ -637,7 +696,7 @@ plan_retry(clo_call *call, const clo_err *err, clo_sent sent, bool bearer_refuse
         return false;
     delay = clo_retry_next(&call->retry, err, call->req->writes, sent);
     if (err->code == CLO_E_RATE)
-        hold_back(call->client, err, delay < 0 ? 1000 : delay, now);
+        learn_refusal(call, err, delay < 0 ? 1000 : delay);
     if (delay < 0)
         return false;
     call->not_before_ms = now + delay;
@@ -689,21 +748,61 @@ clo_call_moved(clo_call *call, const clo_xfer *x, clo_err *err)
     return clo_xfer_done(x) || (nudge(call, err) != CLO_ERROR && clo_xfer_done(x));
 }
 
+/* The moment from which every limit lets the call go; when that is now, it has been counted. */
+static int64_t
+ask_limits(clo_call *call, int64_t now)
+{
+    clo_limits *l = call->client->limits;
+    for (int i = 0; i < CLO_LIMITS_OF_CALL; i++) { /* all are asked before one counts it */
+        int64_t at = call->limits[i] ? clo_limit_ready(l, call->limits[i], now) : now;
+        if (at > now) {
+            call->client->slowest = call->limits[i];
+            return at;
+        }
+    }
+    for (int i = 0; i < CLO_LIMITS_OF_CALL; i++) {
+        int64_t at = now;
+        if (call->limits[i])
+            at = clo_limit_take(l, call->limits[i], now, &call->numbers[i]);
+        if (at > now)
+            return at; /* somebody else was quicker; the turn in the other one is lost */
+    }
+    return now;
+}
+
+static bool
+limits_let_go(clo_call *call)
+{
+    int64_t now = clo_now_us(), at = ask_limits(call, now);
+    if (at > now) {
+        if (call->held_ms == 0)
+            call->held_ms = now / 1000;
+        clo_call_wake_at(call, at / 1000 + 1);
+        return false;
+    }
+    if (call->held_ms > 0) {
+        int64_t held = now / 1000 - call->held_ms;
+        call->retry.deadline_ms += held;
+        call->client->stat[CLO_STAT_RATE_HELD_MS] += held;
+        call->held_ms = 0;
+    }
+    call->sent_us = now;
+    return true;
+}
+
 static clo_status
 poll_ready(clo_call *call, clo_err *err)
 {
     clo_client *c = call->client;
-    int64_t hold = c->hold_until_ms;
-    int64_t at = call->not_before_ms > hold ? call->not_before_ms : hold;
-    if (clo_now_ms() < at) {
-        clo_call_wake_at(call, at);
+    if (clo_now_ms() < call->not_before_ms) {
+        clo_call_wake_at(call, call->not_before_ms);
         return CLO_AGAIN;
     }
     /* Waiting here instead of in libcurl's queue keeps that time out of the transfer's own limit: a write
      * that was sent just before its limit would end as uncertain for no reason. */
     if (clo_http_running(c->http) >= clo_config_int(&c->config, CLO_OPT_CONCURRENCY))
         return nudge(call, err) == CLO_ERROR ? CLO_ERROR : CLO_AGAIN;
-    return start(call, err);
+    return limits_let_go(call) ? start(call, err) : CLO_AGAIN;
 }
 
 static clo_status
@@ -722,6 +821,7 @@ poll_flight(clo_call *call, clo_err *err)
     res = clo_xfer_result(call->xfer);
     sent = res->sent;
     count_attempt(call, res);
+    learn_header(call, res);
     done = read_answer(call, res, err, &bearer_refused);
     clo_xfer_free(call->xfer);
     call->xfer = NULL;

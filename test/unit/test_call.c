@@ -467,28 +467,113 @@ unsent_writes_are_retried(void **state)
 static void
 rate_limits_hold_everybody(void **state)
 {
+    /* Scalekit's own refusal holds everything back, in other clients too. */
     static const lb_answer script[] = {
         TOKEN_OK,
+        TOKEN_TWO,
         {"\"lead_id\":\"lead_9\"",
          "HTTP/1.1 429 Slow\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n", LB_KEEP, 0},
-        {GET, LEAD, LB_CLOSE, 2}};
+        {CREATE, LEAD, LB_CLOSE, 0},
+        {GET, LEAD, LB_CLOSE, 0}};
     lb_server *s = lb_start(script, CLO_ARRAY_LEN(script));
-    clo_client *c = client_for(s->port);
-    clo_call *one = call_new(c, lead_get()), *two;
-    int64_t before;
+    clo_client *c = client_for(s->port), *other = client_for(s->port);
+    clo_call *one = call_new(c, lead_get()), *two = call_new(other, lead_create());
+    int64_t until, deadline;
     clo_err err;
     (void)state;
-    while (lb_count(s, GET) == 0 || c->hold_until_ms == 0)
+    while (stat(c, CLO_STAT_RATE_WAITS) == 0)
         assert_int_equal(clo_call_step(one, 50, &err), CLO_AGAIN);
-    before = c->hold_until_ms;
-    two = call_new(c, request("close_lead_get", "{\"lead_id\":\"lead_8\"}"));
-    assert_int_equal(clo_call_poll(two, &err), CLO_AGAIN);
-    assert_int_equal(lb_count(s, "lead_8"), 0);
+    until = clo_limit_ready(c->limits, one->limits[CLO_LIMIT_SCALEKIT], clo_now_us());
+    assert_true(until > clo_now_us());
+    while (two->held_ms == 0)
+        assert_int_equal(clo_call_step(two, 50, &err), CLO_AGAIN);
+    assert_int_equal(lb_count(s, CREATE), 0);
+    deadline = two->retry.deadline_ms;
     assert_int_equal(finish(two, &err), CLO_DONE);
-    assert_true(clo_now_ms() >= before);
+    assert_true(clo_now_us() >= until);
+    /* That wait is not taken from its budget. */
+    assert_true(stat(other, CLO_STAT_RATE_HELD_MS) > 0);
+    assert_int_equal(two->retry.deadline_ms, deadline + stat(other, CLO_STAT_RATE_HELD_MS));
     assert_int_equal(finish(one, &err), CLO_DONE);
     clo_call_free(one);
     clo_call_free(two);
+    clo_client_unref(c);
+    clo_client_unref(other);
+    assert_int_equal(lb_stop(s), 0);
+}
+
+#define CLOSE_BUSY                                                                                 \
+    "HTTP/1.1 429 Slow\r\nRetry-After: 30\r\nConnection: close\r\n\r\n"                            \
+    "{\"code\":8,\"message\":\"x\",\"details\":[{\"error_code\":\"TOOL_ERROR\","                   \
+    "\"tool_error_info\":{\"tool_error_message\":\"{}\"}}]}"
+
+/* Close's refusal is that of an endpoint group and an account. */
+static void
+other_groups_go_on(void **state)
+{
+    static const lb_answer script[] = {TOKEN_OK,
+                                       {GET, CLOSE_BUSY, LB_CLOSE, 0},
+                                       {CREATE, LEAD, LB_CLOSE, 0},
+                                       TOKEN_TWO,
+                                       {"user_2", LEAD, LB_CLOSE, 0}};
+    static _Alignas(64) char apart[CLO_LIMITS_BYTES];
+    lb_server *s = lb_start(script, CLO_ARRAY_LEN(script));
+    clo_client *c = client_for(s->port);
+    clo_call *held;
+    clo_err err;
+    int64_t value = 0;
+    const char *name = "";
+    (void)state;
+    set(c, "retries", "0");
+    run(c, lead_get(), CLO_E_RATE, &err);
+    run(c, lead_create(), CLO_E_NONE, &err);
+    held = call_new(c, request("close_leads_list", "{}")); /* the same path and verb */
+    assert_int_equal(clo_call_step(held, 20, &err), CLO_AGAIN);
+    assert_int_equal(lb_count(s, "leads_list"), 0);
+    for (size_t i = 0; strcmp(name, "rate_per_minute") != 0; i++)
+        assert_true(clo_stat_at(c, i, &name, &value));
+    assert_true(value > 0); /* what it has learnt is shown */
+    clo_call_free(held);
+    set(c, "identifier", "user_2");
+    run(c, lead_get(), CLO_E_NONE, &err);
+    /* Who has another table knows nothing of it. */
+    set(c, "identifier", "user 1");
+    held = call_new(c, lead_get());
+    assert_true(clo_limit_ready(c->limits, held->limits[CLO_LIMIT_CLOSE], clo_now_us()) >
+                clo_now_us());
+    clo_client_share_limits(c, apart);
+    assert_true(clo_limit_ready(c->limits, held->limits[CLO_LIMIT_CLOSE], 1) == 1);
+    clo_client_share_limits(c, NULL);
+    assert_ptr_equal(c->limits, clo_limits_process());
+    clo_call_free(held);
+    clo_client_unref(c);
+    assert_int_equal(lb_stop(s), 0);
+}
+
+/* A header spreads what is left of a window before anything is refused. */
+static void
+headers_slow_down(void **state)
+{
+#define LEFT(n)                                                                                    \
+    "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n"                   \
+    "RateLimit: limit=10, remaining=" n ", reset=20\r\n\r\n{\"data\":{}}"
+    static const lb_answer script[] = {
+        TOKEN_OK, {GET, LEFT("8"), LB_CLOSE, 0}, {GET, LEFT("1"), LB_CLOSE, 0}};
+    lb_server *s = lb_start(script, CLO_ARRAY_LEN(script));
+    clo_client *c = client_for(s->port);
+    clo_call *held;
+    int64_t at;
+    clo_err err;
+    (void)state;
+    run(c, lead_get(), CLO_E_NONE, &err);
+    run(c, lead_get(), CLO_E_NONE, &err);
+    held = call_new(c, lead_get());
+    assert_int_equal(clo_call_step(held, 20, &err), CLO_AGAIN);
+    assert_int_equal(lb_count(s, GET), 2);
+    at = clo_limit_ready(c->limits, held->limits[CLO_LIMIT_CLOSE], clo_now_us());
+    assert_true(at > clo_now_us() + 5000000 && at < clo_now_us() + 10000001);
+    assert_int_equal(stat(c, CLO_STAT_RATE_WAITS), 0);
+    clo_call_free(held);
     clo_client_unref(c);
     assert_int_equal(lb_stop(s), 0);
 }
@@ -752,6 +837,8 @@ main(void)
         cmocka_unit_test(definite_write_errors),
         cmocka_unit_test(unsent_writes_are_retried),
         cmocka_unit_test(rate_limits_hold_everybody),
+        cmocka_unit_test(other_groups_go_on),
+        cmocka_unit_test(headers_slow_down),
         cmocka_unit_test(dropped_calls),
         cmocka_unit_test(concurrency_is_bounded),
         cmocka_unit_test(polling_alone_moves),

@@ -269,7 +269,7 @@ test_every_class(void **state)
         {CLO_E_NOTFOUND, CLO_BOX_FAILED, false, false, false},
         {CLO_E_REJECTED, CLO_BOX_FAILED, false, false, false},
         {CLO_E_CONFLICT, CLO_BOX_FAILED, false, false, false},
-        {CLO_E_RATE, CLO_BOX_PENDING, false, true, false},
+        {CLO_E_RATE, CLO_BOX_PENDING, true, true, false},
         {CLO_E_REMOTE, CLO_BOX_PENDING, false, true, false},
         {CLO_E_NET, CLO_BOX_PENDING, false, true, false},
         {CLO_E_TIMEOUT, CLO_BOX_PENDING, false, true, false},
@@ -297,6 +297,7 @@ test_every_class(void **state)
     assert_int_equal(after(c, NOTE, NOTE_PARAMS, CLO_E_NET, 4).state, CLO_BOX_PENDING);
     assert_int_equal(after(c, NOTE, NOTE_PARAMS, CLO_E_NET, 5).state, CLO_BOX_FAILED);
     assert_int_equal(after(c, NOTE, NOTE_PARAMS, CLO_E_AUTH, 5).state, CLO_BOX_PENDING);
+    assert_int_equal(after(c, NOTE, NOTE_PARAMS, CLO_E_RATE, 5).state, CLO_BOX_PENDING);
     clo_client_unref(c);
 }
 
