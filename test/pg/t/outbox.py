@@ -128,14 +128,31 @@ def test_order_within_a_key(env):
     first = b.enqueue(NOTE, {"lead_id": one, "note": "o 1"})
     b.enqueue(NOTE, {"lead_id": one, "note": "o 2"})
     b.enqueue(NOTE, {"lead_id": two, "note": "o other"})
-    b.server.fault({"tool": NOTE, "params": {"note": "o 1"}, "kind": "status", "status": 429, "shape": "grpc",
-                    "retry_after": 0})
+    # As an attempt leaves it that did not reach the service.
+    b.ok(f"UPDATE close_outbox SET attempts = 1, next_attempt = '2999-01-01Z' WHERE id = {first}")
     b.drain()
     b.drain()
     same(b.row(first), ("pending",), "it waits for its next attempt")
     check("o 2" not in [text for _, text in b.notes("o ")], "the second must wait for the first")
     b.finish()
     same([text for lead, text in b.notes("o ") if lead == one], ["o 1", "o 2"])
+
+
+def test_a_rate_limit_costs_no_attempt(env):
+    """However often the service asks to slow down: nothing was done, and what comes later waits."""
+    b = Box.of(env)
+    lead = b.leads[0]
+    first = b.enqueue(NOTE, {"lead_id": lead, "note": "r 1"})
+    b.enqueue(NOTE, {"lead_id": lead, "note": "r 2"})
+    b.server.fault({"tool": NOTE, "params": {"note": "r 1"}, "kind": "status", "status": 429,
+                    "shape": "tool_error_kept", "retry_after": 0, "times": 3})
+    for _ in range(3):
+        same(b.drain(settings={"close.outbox_attempts": 2}), 0)
+        same(b.row(first, "state, attempts, error_class"), ("pending", 0, "RATE"))
+        same(b.notes("r "), [], "the second waits for the first")
+    same(b.drain(), 2)
+    same(b.row(first, "state, attempts"), ("done", 1))
+    same([text for _, text in b.notes("r ")], ["r 1", "r 2"])
 
 
 def test_what_holds_up_a_key(env):
