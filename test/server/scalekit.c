@@ -302,34 +302,57 @@ accounts(struct st_app *app, struct st_request *q, struct st_reply *r)
 
 /* ---- rate ---- */
 
-int64_t
-st_rate(struct st_app *app, const char *method, const char *path)
+/* What is left of a rate limit, as its headers say it. */
+struct rate {
+    int64_t remaining, reset_ms;
+    bool refused;
+};
+
+/* A window begins with the first request after the one before it, so that counts do not depend on when
+ * a test happens to start. */
+static struct rate
+count_request(struct st_app *app, const char *method, const char *path)
 {
-    if (app->cfg.rate <= 0)
-        return 0;
     char key[80];
-    int64_t now = st_now(), window = now / ST_SECOND;
+    int64_t now = st_now(), limit = app->cfg.rate;
+    if (limit <= 0)
+        return (struct rate){.remaining = 99, .reset_ms = 1000};
     snprintf(key, sizeof key, "%s %.*s", method, (int)strcspn(path + 1, "/"), path + 1);
     struct st_bucket *b = &app->buckets[st_hash(key) % ST_LEN(app->buckets)];
-    if (b->window != window || strcmp(b->key, key)) {
+    if (now - b->since >= ST_SECOND || strcmp(b->key, key)) {
         snprintf(b->key, sizeof b->key, "%s", key);
-        b->window = window;
+        b->since = now;
         b->count = 0;
     }
-    return ++b->count > app->cfg.rate ? 1000 - now % ST_SECOND / 1000 : 0;
+    b->count++;
+    return (struct rate){.remaining = b->count < limit ? limit - b->count : 0,
+                         .reset_ms = (b->since + ST_SECOND - now) / 1000 + 1,
+                         .refused = b->count > limit};
 }
 
 static void
-rate_answer(struct st_app *app, int64_t ms, struct st_answer *a)
+rate_answer(struct st_app *app, const struct rate *rate, struct st_answer *a)
 {
     js *o = json_object_new_object(), *e = json_object_new_object();
     js_adds(e, "message", "API call count exceeded for this period");
-    js_add(e, "rate_reset", json_object_new_double((double)ms / 1000.0));
+    js_add(e, "rate_reset", json_object_new_double((double)rate->reset_ms / 1000.0));
     js_addi(e, "rate_limit", app->cfg.rate);
     js_addi(e, "rate_window", 1);
     js_adds(e, "rate_limit_type", "key");
     js_add(o, "error", e);
     st_ok(a, 429, o);
+}
+
+/* Close sends them; through a tool they arrive only if rate_headers says so. */
+static void
+rate_headers(struct st_app *app, const struct rate *rate, bool proxy, struct st_reply *r)
+{
+    if (rate->refused && (proxy || app->cfg.rate_headers))
+        st_header(r, "Retry-After", "%lld", (long long)(rate->reset_ms + 999) / 1000);
+    if (app->cfg.rate_headers)
+        st_header(r, "RateLimit", "limit=%lld, remaining=%lld, reset=%.3f",
+                  (long long)(app->cfg.rate ? app->cfg.rate : 100), (long long)rate->remaining,
+                  (double)rate->reset_ms / 1000.0);
 }
 
 /* ---- calls ---- */
@@ -351,11 +374,11 @@ st_only_reads(const struct st_request *q)
  * answered from there nor kept. */
 static void
 ask_close(struct st_app *app, struct st_request *q, struct st_call *c, bool envelope,
-          struct st_answer *a, struct st_reply *r, int64_t *wait)
+          struct st_answer *a, struct st_reply *r, struct rate *rate)
 {
-    *wait = st_rate(app, c->method, c->path);
-    if (*wait) {
-        rate_answer(app, *wait, a);
+    *rate = count_request(app, c->method, c->path);
+    if (rate->refused) {
+        rate_answer(app, rate, a);
         return;
     }
     if (strcmp(c->method, "GET") != 0)
@@ -425,9 +448,10 @@ tool_run(struct st_app *app, struct st_request *q, struct st_account *acct, cons
     char path[400];
     struct st_call c = {.app = app, .ds = acct->ds, .identifier = acct->identifier};
     struct st_answer a = {0};
-    int64_t wait;
+    struct rate rate;
     st_tool_call(t, js_ref(q->json, "params"), &c, path, sizeof path);
-    ask_close(app, q, &c, true, &a, r, &wait);
+    ask_close(app, q, &c, true, &a, r, &rate);
+    rate_headers(app, &rate, false, r);
     if (a.status >= 300) {
         not_kept(r);
         st_tool_error(r, app, a.status, a.body ? js_text(a.body) : "");
@@ -526,7 +550,7 @@ proxy_run(struct st_app *app, struct st_request *q, struct st_account *acct, str
 {
     struct st_call c = {.app = app, .ds = acct->ds, .identifier = acct->identifier};
     struct st_answer a = {0};
-    int64_t wait;
+    struct rate rate;
     c.method = q->method;
     c.path = q->path + strlen("/proxy/api/v1");
     c.query = json_object_get(q->query);
@@ -537,13 +561,8 @@ proxy_run(struct st_app *app, struct st_request *q, struct st_account *acct, str
         c.body_bad = c.body == NULL;
     }
     proxy_override(q, &c);
-    ask_close(app, q, &c, false, &a, r, &wait);
-    if (wait)
-        st_header(r, "Retry-After", "%lld", (long long)(wait + 999) / 1000);
-    if (app->cfg.rate_headers)
-        st_header(r, "RateLimit", "limit=%lld, remaining=%d, reset=%.3f",
-                  (long long)(app->cfg.rate ? app->cfg.rate : 100), wait ? 0 : 1,
-                  (double)wait / 1000.0);
+    ask_close(app, q, &c, false, &a, r, &rate);
+    rate_headers(app, &rate, true, r);
     if (*a.location)
         st_header(r, "Location", "%s", a.location);
     if (r->front.text.n)

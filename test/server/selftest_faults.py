@@ -185,15 +185,31 @@ def rate_limit():
         s.auth()
         codes = [s.call("close_users_list", {})[0] for _ in range(30)]
         assert 429 in codes and 200 in codes, codes
-        s.control("POST", "config", {"rate": 1, "rate_headers": True})
-        for _ in range(30):
-            status, headers, body = s.raw(
-                "GET", "/proxy/api/v1/user/", None,
-                {**s.auth(), "connection_name": "close", "identifier": "user_demo"})
-            if status == 429:
-                break
-        assert int(headers["retry-after"]) >= 1 and "reset=" in headers["ratelimit"]
-        eq(json.loads(body)["error"]["rate_limit"], 1)
+        eq(codes[:5], [200] * 5)
+        headers = {**s.auth(), "connection_name": "close", "identifier": "user_demo"}
+
+        def answers(n):
+            return [s.raw("GET", "/proxy/api/v1/pipeline/", None, headers) for _ in range(n)]
+
+        def sees(status, said):
+            return lambda a: a[0] == status and said in a[1].get("ratelimit", "")
+        s.control("POST", "config", {"rate": 2, "rate_headers": True})
+        got = answers(30)
+        assert any(map(sees(200, "limit=2, remaining=1, reset="), got))
+        assert any(map(sees(200, "limit=2, remaining=0, reset="), got))
+        refused = [a for a in got if sees(429, "remaining=0, reset=")(a)]
+        eq(refused[0][1]["retry-after"], "1")
+        eq(json.loads(refused[0][2])["error"]["rate_limit"], 2)
+        body = json.dumps({"tool_name": "close_me_get", "identifier": "user_demo"})
+        got = [s.raw("POST", "/api/v1/execute_tool", body, s.auth()) for _ in range(30)]
+        assert any(map(sees(200, "remaining=1"), got))
+        eq([a for a in got if a[0] == 429][0][1]["retry-after"], "1")
+        s.control("POST", "config", {"rate_headers": False})
+        body = body.replace("close_me_get", "close_lead_statuses_list")
+        got = [s.raw("POST", "/api/v1/execute_tool", body, s.auth()) for _ in range(30)]
+        refused = [a for a in got if a[0] == 429][0]
+        assert "retry-after" not in refused[1] and "ratelimit" not in refused[1]
+        assert "rate_reset" in refused[2].decode()
 
 
 @test

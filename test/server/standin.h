@@ -470,7 +470,7 @@ struct st_config {
 
 struct st_bucket {
     char key[80];
-    int64_t window;
+    int64_t since;
     int64_t count;
 };
 
@@ -506,8 +506,6 @@ void st_tool_error_as(struct st_reply *r, struct st_app *app, int status, const 
 void st_tool_error(struct st_reply *r, struct st_app *app, int close_status, const char *text);
 struct st_account *st_account_find(struct st_app *app, const char *identifier);
 bool st_token_ok(struct st_app *app, const char *authorization);
-/* 0 = go on; else seconds (x1000) until the window ends */
-int64_t st_rate(struct st_app *app, const char *method, const char *path);
 
 /* Data or configuration are about to change: answers kept so far are not valid any more. */
 void st_changed(struct st_app *app);
