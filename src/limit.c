@@ -258,27 +258,36 @@ learn(bucket *b, uint64_t key, double floor, double broke)
     put(&b->pace, key, interval_of(floor) << VALUE_BITS / 2 | ceiling);
 }
 
-/* Microseconds between two requests at this moment; 0: no limit is known. */
-static int64_t
-interval_at(bucket *b, uint64_t key, int64_t now)
-{
-    double rate = learnt_rate(b, key, now);
-    int64_t learnt = rate > 0 ? interval_of(rate) : 0, hinted = 0;
-    if (now < moment(&b->quota_until, key, now, HINT_MAX_US))
-        hinted = get(&b->quota, key) % (PAUSE_MAX_US + 1);
-    return learnt > hinted ? learnt : hinted;
-}
-
 /* When the next request may leave, given when the last one did; not later than `now`: at once. */
 static int64_t
-next_turn(bucket *b, uint64_t key, int64_t now, int64_t last, int64_t interval)
+next_turn(bucket *b, uint64_t key, int64_t now, int64_t last)
 {
+    double rate = learnt_rate(b, key, now);
     int64_t since = moment(&b->since, key, now, PAUSE_MAX_US);
-    if (last > now) /* read from the clock a little later than ours, or from another one */
-        last = last - now < IDLE_US ? now : 0;
+    int64_t until = moment(&b->quota_until, key, now, HINT_MAX_US), at = now;
     if (since > now)
         return since;
-    return interval > 0 && last > 0 ? last + interval : now;
+    if (last > now) /* read from the clock a little later than ours, or from another one */
+        last = last - now < IDLE_US ? now : 0;
+    if (last <= 0)
+        return now;
+    if (until > now) { /* a new window needs no waiting */
+        int64_t spread = last + get(&b->quota, key) % (PAUSE_MAX_US + 1);
+        at = spread < until ? spread : until;
+    }
+    if (rate > 0 && at < last + interval_of(rate))
+        at = last + interval_of(rate);
+    return at;
+}
+
+/* Requests a second that may leave now; 0: as many as you like. */
+static double
+present_rate(bucket *b, uint64_t key, int64_t now)
+{
+    double rate = learnt_rate(b, key, now), hinted = 0;
+    if (now < moment(&b->quota_until, key, now, HINT_MAX_US))
+        hinted = rate_of(get(&b->quota, key));
+    return rate > 0 && (hinted <= 0 || rate < hinted) ? rate : hinted;
 }
 
 int64_t
@@ -287,15 +296,14 @@ clo_limit_ready(clo_limits *l, uint64_t key, int64_t now)
     bucket *b = find(l, key);
     if (!b)
         return now;
-    return next_turn(b, key, now, get(&b->turn, key), interval_at(b, key, now));
+    return next_turn(b, key, now, get(&b->turn, key));
 }
 
 double
 clo_limit_rate(clo_limits *l, uint64_t key, int64_t now)
 {
     bucket *b = find(l, key);
-    int64_t interval = b ? interval_at(b, key, now) : 0;
-    return rate_of(interval);
+    return b ? present_rate(b, key, now) : 0;
 }
 
 /* ---- leaving ---------------------------------------------------------------------------------- */
@@ -325,22 +333,19 @@ clo_limit_take(clo_limits *l, uint64_t key, int64_t now, int64_t *number)
 {
     bucket *b = find_or_make(l, key);
     uint64_t old;
-    int64_t last, turn, interval;
+    int64_t last, turn;
     bool anew;
     *number = 0;
     if (!b)
         return now;
     old = load(&b->turn);
-    interval = interval_at(b, key, now);
     do {
         last = value_of(old, key);
-        turn = next_turn(b, key, now, last, interval);
+        turn = next_turn(b, key, now, last);
         if (turn > now)
             return turn;
-        if (turn < now - LATE_US || turn < 1)
+        if (turn < now - LATE_US)
             turn = now - LATE_US;
-        if (interval == 0)
-            turn = now;
     } while (!swap(&b->turn, &old, word_of(turn, key)));
     anew = begins_anew(b, key, now, last);
     if (anew)
@@ -432,7 +437,8 @@ clo_limit_hint(clo_limits *l, uint64_t key, const clo_limit_header *h, int64_t n
         put(&b->quota_until, key, 0);
         return;
     }
-    spread = h->reset_us / (left > 0 ? left + 1 : 1); /* the last one well before the reset */
+    /* The last one leaves well before the reset; after it nothing does until then. */
+    spread = left > 0 ? h->reset_us / (left + 1) : PAUSE_MAX_US;
     put(&b->quota, key, spread < PAUSE_MAX_US ? spread : PAUSE_MAX_US);
     put(&b->quota_until, key, now + h->reset_us);
 }

@@ -207,7 +207,7 @@ settles_by_refusals(void **state)
                 busy(&w, &clock, 20 * SEC);
                 check(&w, "learning", 20 * SEC, 65, 14, 8 * n + 14);
                 busy(&w, &clock, 120 * SEC);
-                check(&w, "settled", 120 * SEC, 85, 10, 20 + w.passed / 200);
+                check(&w, "settled", 120 * SEC, 85, 10, 30 + w.passed / 100);
             }
 }
 
