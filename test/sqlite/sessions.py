@@ -148,6 +148,31 @@ def test_two_connections_in_one_shell(b):
         s.run(".connection close 1")
 
 
+def test_connections_share_what_they_learn_of_the_rate(b):
+    """One is told to slow down, and the other one waits, which was told nothing."""
+    def stat(s, name):
+        return s.value(f"SELECT value FROM close_stats WHERE name = '{name}'")
+    with b.shell() as s:
+        s.run(".connection 1")
+        s.rows(f".load {b.library()}")
+        s.rows("SELECT count(*) FROM close_users")  # it has a token
+        for _ in range(20):  # until the second one asks while the pause of a second lasts
+            s.run(".connection 0")
+            s.rows("SELECT close_config('retries', 0)")
+            b.server.fault({"tool": "close_me_get", "kind": "status", "status": 429, "shape": "tool_error_kept",
+                            "retry_after": 1})
+            b.expect_in("RATE", s.error("SELECT close_me_get()")[1])
+            s.run(".connection 1")
+            s.rows("SELECT close_me_get()")
+            if stat(s, "rate_held_ms") > 0:
+                break
+        b.expect(stat(s, "rate_held_ms") > 0, True)
+        b.expect(stat(s, "rate_waits"), 0)
+        b.expect(stat(s, "rate_per_minute") > 0, True)
+        s.run(".connection 0")
+        s.run(".connection close 1")
+
+
 def held(b, tool):
     """Whether the service holds a call that it has not answered."""
     return any(entry["tool"] == tool and entry["status"] == 0 for entry in b.server.log())
