@@ -305,6 +305,9 @@ key_slot(const clo_client *client, const clo_plan *plan)
     for (int i = 0; i < plan->n_slots; i++)
         if (i != key && !is_checked(t, &plan->slots[i]))
             return -1;
+    /* The list of one parent is a part of the walk: neither may wait for the other. */
+    if (key >= 0 && t->parent_param != NULL && strcmp(plan->slots[key].param, t->parent_param) == 0)
+        return -1;
     return plan->access == CLO_BY_LIST || plan->access == CLO_BY_COUNT ? key : -1;
 }
 
