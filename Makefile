@@ -124,7 +124,7 @@ help:
 	@echo 'make install       the PostgreSQL extension (PG_CONFIG, DESTDIR), the stand-in with PREFIX'
 	@echo 'make lint          formatting, clang-tidy, cppcheck, rules of the project'
 	@echo 'make asan valgrind torture fuzz T=60 coverage analyze    deeper checks'
-	@echo 'make bench         against serial pipelines and SDK loops (BENCH=--quick: a smoke run); make bench-docs'
+	@echo 'make bench         both hosts against SDK loops and pipelines (BENCH=--quick: a smoke run); make bench-docs'
 	@echo 'make check-crash   the crash loops of the outbox in full'
 	@echo 'make generate      derived files (docs/reference.md, sql/close.sql, pg_ext/pg_stubs.inc)'
 
@@ -222,7 +222,7 @@ $(BUILD)/fuzz/fuzz_%: test/fuzz/fuzz_%.c
 fuzz-bin: core $(FUZZ_BIN)
 fuzz:
 	@sh .ci/deps build fuzz
-	@$(MAKE) CC=clang DEBUG=1 SAN=address,undefined BUILD=$(BUILD)/fuzz fuzz-bin
+	@$(MAKE) CC=clang DEBUG=1 SAN=address,undefined,fuzzer-no-link BUILD=$(BUILD)/fuzz fuzz-bin
 	@$(PYTHON) test/fuzz/run_fuzz.py --build $(BUILD)/fuzz --seconds $(T)
 
 # The benchmark against what users would take instead; BENCH=--quick is a smoke run of a minute.
@@ -232,6 +232,7 @@ $(BUILD)/bench/floor: test/bench/floor.c
 	$(Q)$(CC) -D_GNU_SOURCE $(CPPFLAGS) $(CURL_CFLAGS) $(JSON_CFLAGS) $(CFLAGS_ALL) -o $@ $< $(LDFLAGS_ALL) $(CORE_LIBS)
 bench:
 	@sh .ci/deps build standin pg bench
+	-@sh .ci/deps sdk
 	@$(MAKE) sqlite standin pg $(BUILD)/bench/floor
 	@$(PYTHON) test/bench/bench.py --build $(BUILD) $(BENCH)
 bench-docs:
