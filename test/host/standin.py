@@ -12,12 +12,14 @@ import json
 import os
 import shlex
 import subprocess
+import time
 import urllib.parse
 
 CLIENT_ID = "skc_demo"
 CLIENT_SECRET = "demo-secret"
 CONNECTION = "close"
 IDENTIFIER = "user_demo"
+CLOSE_WAIT = b"08"  # in /proc/net/tcp: the peer has closed, the owner has not
 
 
 class StandinError(Exception):
@@ -97,7 +99,20 @@ class Standin:
 
     def reset(self):
         """Data, faults, configuration, log and outbox as they were at the start."""
+        self._settle()
         self.control("POST", "reset", {})
+
+    def _settle(self):
+        """Waits until the server has seen the end of every connection that a client has closed: a request
+        on one of them, dropped half-way, would be counted after the reset. In vain for a request that
+        the server was asked to hold."""
+        ours = b":%04X" % self._address.port
+        for _ in range(200):
+            with open("/proc/net/tcp", "rb") as table:
+                if not any(line.split(None, 4)[1].endswith(ours) and line.split(None, 4)[3] == CLOSE_WAIT
+                           for line in table):
+                    return
+            time.sleep(0.005)
 
     def config(self, settings):
         self.control("POST", "config", settings)
