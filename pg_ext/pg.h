@@ -312,8 +312,7 @@ Oid clo_pg_argument_type(const clo_param *p); /* SQL type of a tool's argument *
 /* Work on close_outbox with the rights of its owner, and nothing of the session's search path. */
 typedef struct clo_pg_box {
     Oid relation, owner;
-    const char *table; /* qualified and quoted; palloc'ed */
-    Oid user;          /* the caller; an error restores him too */
+    Oid user; /* the caller; an error restores him too */
     int security, nest;
 } clo_pg_box;
 /* Finds the table beside `function`, in the same schema. Throws when it is not there. */
@@ -329,6 +328,16 @@ char *clo_pg_box_sql(const clo_pg_box *box, const char *pattern);
 #define CLO_PG_US_1970_TO_2000 ((int64)(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
 /* Whether `user` may call the tool at once: EXECUTE on its function or on close_execute. */
 bool clo_pg_may_call(Oid schema, const char *tool, Oid user);
+bool clo_pg_checks_outbox(Oid function); /* our trigger */
+
+/* ---- pg_store.c ------------------------------------------------------------------------------- */
+
+/* A new row of close_outbox without a reference, checked. */
+typedef struct clo_pg_row {
+    Datum tool, params, key, when, role, server;
+} clo_pg_row;
+/* Stores it the short way. False: this table needs an INSERT. */
+bool clo_pg_store(const clo_pg_box *box, const clo_pg_row *row, int64 *id);
 
 /* ---- pg_launch.c, pg_worker.c: background workers that drain the outbox ----------------------- */
 

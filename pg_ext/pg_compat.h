@@ -45,6 +45,7 @@
 #define clo_pg_whole_row()                                                                         \
     makeVar((clo_pg_varno)rtindex, InvalidAttrNumber, RECORDOID, -1, InvalidOid, 0)
 #define clo_pg_subplan(mtstate, index) ((void)(index), outerPlanState(mtstate)->plan)
+#define clo_pg_simple_insert(target, estate, slot) ExecSimpleRelationInsert(target, estate, slot)
 #else
 #include "nodes/makefuncs.h"
 #define clo_pg_named(rri) (rri)
@@ -62,6 +63,8 @@ clo_pg_append_junk(Query *query, Var *var, const char *name)
 #define clo_pg_add_junk(var, name) clo_pg_append_junk(query, var, name)
 #define clo_pg_whole_row() makeWholeRowVar(target_rte, rtindex, 0, false)
 #define clo_pg_subplan(mtstate, index) ((mtstate)->mt_plans[index]->plan)
+#define clo_pg_simple_insert(target, estate, slot)                                                 \
+    ((estate)->es_result_relation_info = (target), ExecSimpleRelationInsert(estate, slot))
 #endif
 
 /* Macros, and so asked for by name. */
@@ -138,19 +141,23 @@ clo_pg_rte_user(PlannerInfo *root, RangeTblEntry *rte)
 }
 #endif
 
-/* 17: path constructors take restrictions that were checked elsewhere; named wait events. */
+/* 17: path constructors take restrictions that were checked elsewhere; named wait events; a relation
+ * that is open is asked for its sequence. */
 #if PG_VERSION_NUM >= 170000
 #define clo_pg_scan_path(root, rel, target, rows, startup, total, keys, outer, priv)               \
     create_foreignscan_path(root, rel, target, rows, startup, total, keys, outer, NULL, NIL, priv)
 #define clo_pg_upper_path(root, rel, target, rows, startup, total, keys, priv)                     \
     create_foreign_upper_path(root, rel, target, rows, startup, total, keys, NULL, NIL, priv)
 #define clo_pg_wait_event() WaitEventExtensionNew("CloseRequest")
+#define clo_pg_identity_sequence(table, column) getIdentitySequence(table, column, false)
 #else
 #define clo_pg_scan_path(root, rel, target, rows, startup, total, keys, outer, priv)               \
     create_foreignscan_path(root, rel, target, rows, startup, total, keys, outer, NULL, priv)
 #define clo_pg_upper_path(root, rel, target, rows, startup, total, keys, priv)                     \
     create_foreign_upper_path(root, rel, target, rows, startup, total, keys, NULL, priv)
 #define clo_pg_wait_event() PG_WAIT_EXTENSION
+#define clo_pg_identity_sequence(table, column)                                                    \
+    getIdentitySequence(RelationGetRelid(table), column, false)
 #endif
 
 #endif

@@ -22,7 +22,7 @@
  * is, and only from the owner of the table.
  *
  * close_enqueue has checked the call itself when its INSERT reaches the trigger, so it leaves a note of
- * what it checked. Its statement is kept prepared, for triggers that enqueue thousands of rows.
+ * what it checked. Most rows go in without a statement (pg_store.c); for the others it is kept prepared.
  *
  * Rejected: SECURITY DEFINER functions in SQL (the current user, who decides everything here, is not
  * known inside them); a role of our own for the table (a cluster-wide object for one database).
@@ -64,7 +64,6 @@ clo_pg_box_find(clo_pg_box *box, Oid function)
                         errhint("ALTER EXTENSION close UPDATE.")));
     box->owner = ((Form_pg_class)GETSTRUCT(tuple))->relowner;
     ReleaseSysCache(tuple);
-    box->table = quote_qualified_identifier(get_namespace_name(schema), "close_outbox");
 }
 
 void
@@ -87,12 +86,14 @@ clo_pg_box_leave(clo_pg_box *box)
 char *
 clo_pg_box_sql(const clo_pg_box *box, const char *pattern)
 {
+    const char *schema = get_namespace_name(get_rel_namespace(box->relation));
+    const char *table = quote_qualified_identifier(schema, "close_outbox");
     StringInfoData s;
 
     initStringInfo(&s);
     for (const char *p = pattern; *p != '\0'; p++)
         if (*p == '@')
-            appendStringInfoString(&s, box->table);
+            appendStringInfoString(&s, table);
         else
             appendStringInfoChar(&s, *p);
     return s.data;
@@ -277,6 +278,15 @@ clo_pg_outbox_check(PG_FUNCTION_ARGS)
                                                      columns, values, nulls));
 }
 
+bool
+clo_pg_checks_outbox(Oid function)
+{
+    FmgrInfo info;
+
+    fmgr_info(function, &info);
+    return info.fn_addr == clo_pg_outbox_check;
+}
+
 /* ---- close_enqueue ---------------------------------------------------------------------------- */
 
 enum { E_TOOL, E_PARAMS, E_KEY, E_REFERENCE, E_WHEN, E_ROLE, E_SERVER, E_COUNT };
@@ -342,31 +352,47 @@ find_reference(const clo_pg_box *box, const Datum *row)
     return only_id();
 }
 
+/* The long way. */
 static int64
 insert_row(clo_pg_box *box, Datum *values, const char *nulls)
 {
-    const struct note before = checked; /* a trigger on the table may enqueue, too */
-    int64 id = 0;
+    int64 id;
 
     SPI_connect();
     clo_pg_box_enter(box);
+    if (SPI_execute_plan(insert_plan(box, nulls[E_REFERENCE] == ' '), values, nulls, false, 0) !=
+        SPI_OK_INSERT_RETURNING)
+        elog(ERROR, "close_enqueue: SPI failed");
+    id = SPI_processed == 1 ? only_id() : find_reference(box, values);
+    clo_pg_box_leave(box);
+    SPI_finish();
+    return id;
+}
+
+static int64
+write_row(clo_pg_box *box, Datum *values, const char *nulls)
+{
+    const clo_pg_row row = {.tool = values[E_TOOL],
+                            .params = values[E_PARAMS],
+                            .key = values[E_KEY],
+                            .when = values[E_WHEN],
+                            .role = values[E_ROLE],
+                            .server = values[E_SERVER]};
+    const struct note before = checked; /* a trigger on the table may enqueue, too */
+    int64 id = 0;
+
     PG_TRY();
     {
-        SPIPlanPtr plan = insert_plan(box, nulls[E_REFERENCE] == ' ');
-
         checked.tool = DatumGetTextP(values[E_TOOL]);
         checked.params = DatumGetJsonbP(values[E_PARAMS]);
-        if (SPI_execute_plan(plan, values, nulls, false, 0) != SPI_OK_INSERT_RETURNING)
-            elog(ERROR, "close_enqueue: SPI failed");
+        if (nulls[E_REFERENCE] == ' ' || !clo_pg_store(box, &row, &id))
+            id = insert_row(box, values, nulls);
     }
     PG_FINALLY();
     {
         checked = before;
     }
     PG_END_TRY();
-    id = SPI_processed == 1 ? only_id() : find_reference(box, values);
-    clo_pg_box_leave(box);
-    SPI_finish();
     return id;
 }
 
@@ -430,7 +456,7 @@ clo_pg_enqueue(PG_FUNCTION_ARGS)
     values[E_PARAMS] = JsonbPGetDatum(params);
     values[E_ROLE] = NameGetDatum(&role);
     values[E_SERVER] = NameGetDatum(&server);
-    PG_RETURN_INT64(insert_row(&box, values, nulls));
+    PG_RETURN_INT64(write_row(&box, values, nulls));
 }
 
 /* ---- close_outbox_retry, close_outbox_cancel, close_outbox_wait ------------------------------- */

@@ -97,6 +97,69 @@ def test_a_trigger_on_the_outbox_itself(env):
         b.ok("DROP TRIGGER a_first ON close_outbox; DROP TRIGGER z_last ON close_outbox; DROP FUNCTION echo()")
 
 
+# What an owner may do to the table, and how a row shows that it was heeded: a condition, or an SQLSTATE.
+SAFE_PATH = "'pg_catalog, pg_temp'"
+ALTERED = (
+    ("ADD COLUMN team text DEFAULT 'sales'", "DROP COLUMN team", "team = 'sales'"),
+    (f"ADD CONSTRAINT no_notes CHECK (tool <> '{NOTE}')", "DROP CONSTRAINT no_notes", "23514"),
+    ("ALTER COLUMN worker SET NOT NULL", "ALTER COLUMN worker DROP NOT NULL", "23502"),
+    ("ALTER COLUMN next_attempt TYPE timestamptz(0)", "ALTER COLUMN next_attempt TYPE timestamptz",
+     "next_attempt = '2900-01-01 00:00:00Z'"),
+    ("ALTER COLUMN tool TYPE varchar(10)", "ALTER COLUMN tool TYPE text", "22001"),
+    ("OWNER TO keeper; REVOKE INSERT ON close_outbox FROM keeper",
+     "OWNER TO owner", "42501"),
+    ("OWNER TO keeper; GRANT INSERT ON close_outbox TO keeper", "OWNER TO owner", "enqueued_by = 'owner'"),
+    ("OWNER TO keeper; ALTER TABLE close_outbox FORCE ROW LEVEL SECURITY",
+     "NO FORCE ROW LEVEL SECURITY; ALTER TABLE close_outbox OWNER TO owner", "42501"),
+    ("ENABLE ROW LEVEL SECURITY; CREATE INDEX by_path ON close_outbox (on_safe_path(tool))",
+     "ENABLE ROW LEVEL SECURITY; DROP INDEX by_path", "tool IS NOT NULL"),
+    ("ENABLE ROW LEVEL SECURITY; CREATE INDEX by_path ON close_outbox (tool) WHERE on_safe_path(tool) = 1",
+     "ENABLE ROW LEVEL SECURITY; DROP INDEX by_path", "tool IS NOT NULL"),
+    ("ENABLE ROW LEVEL SECURITY; CREATE TRIGGER also AFTER INSERT ON close_outbox EXECUTE FUNCTION witness()",
+     "ENABLE ROW LEVEL SECURITY; DROP TRIGGER also ON close_outbox", "EXISTS (SELECT FROM witnessed)"),
+    ("ENABLE ROW LEVEL SECURITY; CREATE RULE also AS ON INSERT TO close_outbox DO ALSO INSERT INTO witnessed VALUES (2)",
+     "ENABLE ROW LEVEL SECURITY; DROP RULE also ON close_outbox", "EXISTS (SELECT FROM witnessed)"),
+)
+
+
+def test_a_table_that_its_owner_altered(env):
+    """Rows have a short way into the table as it was made; whatever was done to it is heeded from then on."""
+    b = Box.of(env)
+    columns = ("tool, params, ordering_key, state, attempts, next_attempt = created, created = now(), finished,"
+               " execution_id, object_id, result, error_class, error, enqueued_by, server, worker, lease_until, sent_at")
+    params = f"jsonb_build_object('lead_id', '{b.leads[0]}', 'note', 'a')"
+    with env.session() as s:
+        s.ok(f"""CREATE ROLE keeper;
+            CREATE TABLE witnessed (n int); GRANT INSERT ON witnessed TO keeper;
+            CREATE FUNCTION witness() RETURNS trigger LANGUAGE plpgsql AS $$
+                BEGIN INSERT INTO public.witnessed VALUES (1); RETURN NULL; END $$;
+            CREATE FUNCTION on_safe_path(text) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$
+                BEGIN
+                    IF pg_catalog.current_setting('search_path') <> {SAFE_PATH} THEN RAISE EXCEPTION 'led astray'; END IF;
+                    RETURN 1;
+                END $$""")
+        try:
+            for make, undo, wanted in ALTERED:
+                s.ok("TRUNCATE close_outbox; TRUNCATE witnessed")
+                s.ok(f"ALTER TABLE close_outbox {make}")
+                call = f"SELECT close_enqueue('{NOTE}', {params}, '{{\"not_before\": \"2900-01-01T00:00:00.4Z\"}}')"
+                if wanted.isdigit():
+                    s.fails(call, wanted)
+                    same(s.value("SELECT count(*) FROM close_outbox"), "0", make)
+                else:
+                    row = s.value(call)
+                    same(s.value(f"SELECT {wanted} FROM close_outbox WHERE id = {row}"), "t", make)
+                s.ok("TRUNCATE close_outbox")
+                s.ok(f"ALTER TABLE close_outbox {undo}")
+                s.ok("BEGIN")
+                s.ok(f"SELECT close_enqueue('{NOTE}', {params})")
+                s.ok(f"SELECT close_enqueue('{NOTE}', {params}, '{{\"reference\": \"{len(make)}\"}}')")
+                same(s.value(f"SELECT count(*) || ' ' || count(DISTINCT ({columns})) FROM close_outbox"), "2 1", undo)
+                s.ok("COMMIT")
+        finally:
+            s.ok("TRUNCATE close_outbox; DROP TABLE witnessed; DROP FUNCTION witness, on_safe_path; DROP ROLE keeper")
+
+
 def test_memory(env):
     """Rows that were sent, and drains that were cut off, leave nothing in the session."""
     b = Box.of(env)
