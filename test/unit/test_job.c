@@ -275,7 +275,9 @@ after_error(clo_code code, const char *tool, int attempts)
     case CLO_E_NOMEM:
     case CLO_E_STOPPED:
         return held;
-    case CLO_E_RATE:
+    case CLO_E_RATE: /* nobody has to act, and the row is not at fault */
+        held.reports = false;
+        return held;
     case CLO_E_REMOTE:
     case CLO_E_NET:
     case CLO_E_TIMEOUT:
