@@ -165,11 +165,12 @@ clo_status
 clo_pg_step(clo_pg_owner *owner, clo_err *err)
 {
     clo_call *call = owner->kind == CLO_PG_CALL ? owner->object : NULL;
-    clo_status status;
+    clo_status status = CLO_AGAIN;
 
     CHECK_FOR_INTERRUPTS();
     clo_err_clear(err);
-    status = step_once(owner, 0, err); /* most rows are there already: no wait event for them */
+    if (call == NULL) /* most rows are there already: no wait event for them */
+        status = step_once(owner, 0, err);
     while (status == CLO_AGAIN) {
         pgstat_report_wait_start(clo_pg_wait_name());
         status = step_once(owner, CLO_PG_SLICE_MS, err);

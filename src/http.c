@@ -17,6 +17,11 @@
  * A fresh connection for every write would have been simpler, but costs a TLS handshake per row, and
  * would still not answer the question whether the write arrived.
  *
+ * Cheap calls. One call on a kept connection costs two system calls for the wire, one wait, and little
+ * else: a pump sends what is new before it waits, and a handle keeps its options for the next request of
+ * the same shape (method, kind of body, scheme), which sets only what differs. Rejected: waiting actively
+ * for the answer (takes the processor from whoever makes it).
+ *
  * Signals. libcurl's resolver threads inherit the signal mask, and a host's handler must not run on
  * them; writing to a closed TLS connection raises SIGPIPE. So asynchronous signals are blocked while
  * libcurl works (not while it waits), and a SIGPIPE that we caused is swallowed before unblocking.
@@ -44,12 +49,27 @@
 #define IDLE_MAX_S 235L /* the service drops idle connections after some 5 minutes */
 #define DAY_MS INT64_C(86400000)
 
+/* What the options of a handle depend on besides the values that every request sets anew. */
+typedef struct shape {
+    bool tls, replay_safe, body;
+    bool unlike;     /* nothing fits: a certificate file of its own, or a long method */
+    char method[12]; /* as long as the longest that HTTP has */
+} shape;
+
+/* A handle to use again. It keeps its buffers and, for a request of the same shape, its options. */
+typedef struct spare_easy {
+    CURL *easy;
+    shape kept;
+} spare_easy;
+
 struct clo_http {
     CURLM *multi;
     clo_xfer *first; /* running ones */
     int running;
     unsigned turns;
-    CURL *spare[SPARE_MAX]; /* handles to use again: saves their buffers */
+    unsigned ended; /* how many transfers have ended */
+    bool fresh;     /* a transfer was added that libcurl has not moved yet */
+    spare_easy spare[SPARE_MAX];
     int n_spare;
 };
 
@@ -57,10 +77,12 @@ struct clo_xfer {
     clo_http *http;
     clo_xfer *prev, *next;
     CURL *easy;                 /* NULL once done */
+    shape shape;                /* of the options in easy */
     struct curl_slist *headers; /* libcurl's copy of the header lines */
     char *body;
     size_t body_len, body_at;
     bool replay_safe, done;
+    bool whole;      /* ended as it should, at the first attempt */
     bool began;      /* the request line may have left */
     bool body_asked; /* some of the body may have left */
     int passes;      /* how often libcurl was about to send */
@@ -472,7 +494,7 @@ clo_http_free(clo_http *h)
     CLO_ASSERT(h->first == NULL);
     guard_enter(&g);
     for (int i = 0; i < h->n_spare; i++)
-        curl_easy_cleanup(h->spare[i]);
+        curl_easy_cleanup(h->spare[i].easy);
     (void)curl_multi_cleanup(h->multi);
     guard_leave(&g);
     clo_free(h);
@@ -492,21 +514,21 @@ clo_http_turns(const clo_http *h)
 
 /* ---- start -------------------------------------------------------------------------------- */
 
-/* Options that are the same for every request. */
-static bool
-set_common(clo_xfer *x, const url_parts *url)
-{
-    CURL *e = x->easy;
-    bool ok = true;
 #define SET(option, value) (ok = ok && curl_easy_setopt(e, option, value) == CURLE_OK)
-    SET(CURLOPT_PRIVATE, (char *)x);
-    SET(CURLOPT_ERRORBUFFER, x->why);
+
+/* Options that are the same for every request of one shape. The body of a write is fed by the callbacks:
+ * POSTFIELDS would be sent again behind our back. That of a read may be, and goes out in one packet with
+ * the headers. */
+static bool
+set_shape(CURL *e, const shape *like, const clo_http_req *req)
+{
+    bool ok = true, get = strcmp(req->method, "GET") == 0;
     SET(CURLOPT_NOSIGNAL, 1L);
     SET(CURLOPT_FOLLOWLOCATION, 0L);
-    SET(CURLOPT_PROTOCOLS_STR, url->tls ? "https" : "http");
+    SET(CURLOPT_PROTOCOLS_STR, like->tls ? "https" : "http");
     SET(CURLOPT_PATH_AS_IS, 1L);
     SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
-    SET(CURLOPT_PIPEWAIT, url->tls ? 1L : 0L);
+    SET(CURLOPT_PIPEWAIT, like->tls ? 1L : 0L);
     SET(CURLOPT_MAXAGE_CONN, IDLE_MAX_S);
     SET(CURLOPT_TCP_KEEPALIVE, 1L);
     SET(CURLOPT_ACCEPT_ENCODING, "");
@@ -514,39 +536,17 @@ set_common(clo_xfer *x, const url_parts *url)
     SET(CURLOPT_USERAGENT, "close-in-sql/" CLO_VERSION);
     SET(CURLOPT_QUICK_EXIT, 1L); /* dropping a transfer must not wait for a resolver thread */
     SET(CURLOPT_HEADERFUNCTION, on_header);
-    SET(CURLOPT_HEADERDATA, (void *)x);
     SET(CURLOPT_WRITEFUNCTION, on_body);
-    SET(CURLOPT_WRITEDATA, (void *)x);
     SET(CURLOPT_PREREQFUNCTION, on_ready);
-    SET(CURLOPT_PREREQDATA, (void *)x);
-    if (!url->tls)
+    if (!like->tls)
         SET(CURLOPT_NOPROXY, "*");
-    return ok;
-}
-
-/* The body of a write is fed by the callbacks: POSTFIELDS would be sent again behind our back. That of a
- * read may be, and goes out in one packet with the headers. */
-static bool
-set_request(clo_xfer *x, const clo_http_req *req)
-{
-    CURL *e = x->easy;
-    bool ok = true, get = strcmp(req->method, "GET") == 0;
-    SET(CURLOPT_URL, req->url);
-    SET(CURLOPT_CONNECTTIMEOUT_MS, (long)req->connect_timeout_ms);
-    SET(CURLOPT_TIMEOUT_MS, (long)req->timeout_ms);
-    SET(CURLOPT_HTTPHEADER, x->headers);
     if (req->ca_file)
         SET(CURLOPT_CAINFO, req->ca_file);
-    if (x->body_len) {
+    if (like->body) {
         SET(CURLOPT_POST, 1L);
-        SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)x->body_len);
-        if (x->replay_safe) {
-            SET(CURLOPT_POSTFIELDS, x->body);
-        } else {
+        if (!like->replay_safe) {
             SET(CURLOPT_READFUNCTION, on_read);
-            SET(CURLOPT_READDATA, (void *)x);
             SET(CURLOPT_SEEKFUNCTION, on_seek);
-            SET(CURLOPT_SEEKDATA, (void *)x);
         }
     } else if (get || strcmp(req->method, "DELETE") == 0) {
         SET(CURLOPT_HTTPGET, 1L);
@@ -557,9 +557,36 @@ set_request(clo_xfer *x, const clo_http_req *req)
     }
     if (!get)
         SET(CURLOPT_CUSTOMREQUEST, req->method);
-#undef SET
     return ok;
 }
+
+/* What differs from one request to the next. */
+static bool
+set_request(clo_xfer *x, const clo_http_req *req)
+{
+    CURL *e = x->easy;
+    bool ok = true;
+    SET(CURLOPT_PRIVATE, (char *)x);
+    SET(CURLOPT_ERRORBUFFER, x->why);
+    SET(CURLOPT_HEADERDATA, (void *)x);
+    SET(CURLOPT_WRITEDATA, (void *)x);
+    SET(CURLOPT_PREREQDATA, (void *)x);
+    SET(CURLOPT_URL, req->url);
+    SET(CURLOPT_CONNECTTIMEOUT_MS, (long)req->connect_timeout_ms);
+    SET(CURLOPT_TIMEOUT_MS, (long)req->timeout_ms);
+    SET(CURLOPT_HTTPHEADER, x->headers);
+    if (x->shape.body) {
+        SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)x->body_len);
+        if (x->shape.replay_safe) {
+            SET(CURLOPT_POSTFIELDS, x->body);
+        } else {
+            SET(CURLOPT_READDATA, (void *)x);
+            SET(CURLOPT_SEEKDATA, (void *)x);
+        }
+    }
+    return ok;
+}
+#undef SET
 
 static bool
 add_header(clo_xfer *x, const char *line)
@@ -571,20 +598,62 @@ add_header(clo_xfer *x, const char *line)
     return true;
 }
 
-static CURL *
-take_easy(clo_http *h)
+static shape
+shape_of(const clo_http_req *req, const url_parts *url)
 {
-    return h->n_spare > 0 ? h->spare[--h->n_spare] : curl_easy_init();
+    shape like = {
+        .tls = url->tls, .replay_safe = req->replay_safe, .body = req->body && req->body_len > 0};
+    like.unlike = req->ca_file != NULL || strlen(req->method) >= sizeof(like.method);
+    clo_text_cut(like.method, sizeof(like.method), req->method, strlen(req->method));
+    return like;
 }
 
-static void
-give_easy(clo_http *h, CURL *easy)
+static bool
+same_shape(const shape *a, const shape *b)
 {
-    curl_easy_reset(easy);
-    if (h->n_spare < SPARE_MAX)
-        h->spare[h->n_spare++] = easy;
-    else
-        curl_easy_cleanup(easy);
+    return a->tls == b->tls && a->replay_safe == b->replay_safe && a->body == b->body &&
+           !a->unlike && !b->unlike && strcmp(a->method, b->method) == 0;
+}
+
+/* Gives the transfer a handle with the options of its shape: one that has them, or any, or a new one. */
+static bool
+take_easy(clo_xfer *x, const clo_http_req *req)
+{
+    clo_http *h = x->http;
+    int i = h->n_spare - 1;
+    while (i > 0 && !same_shape(&h->spare[i].kept, &x->shape))
+        i--;
+    if (i >= 0) {
+        spare_easy s = h->spare[i];
+        h->spare[i] = h->spare[--h->n_spare];
+        x->easy = s.easy;
+        if (same_shape(&s.kept, &x->shape))
+            return true;
+        curl_easy_reset(x->easy);
+    } else {
+        x->easy = curl_easy_init();
+    }
+    return x->easy && set_shape(x->easy, &x->shape, req);
+}
+
+/* The handle forgets what was borrowed from the transfer. Its options are kept only after a plain success:
+ * libcurl counts repetitions over the life of a handle, until a reset, and refuses the sixth. */
+static void
+give_easy(clo_xfer *x)
+{
+    clo_http *h = x->http;
+    CURL *e = x->easy;
+    x->easy = NULL;
+    if (h->n_spare == SPARE_MAX) {
+        curl_easy_cleanup(e);
+        return;
+    }
+    (void)curl_easy_setopt(e, CURLOPT_ERRORBUFFER, (char *)NULL);
+    (void)curl_easy_setopt(e, CURLOPT_HTTPHEADER, (struct curl_slist *)NULL);
+    if (x->shape.body && x->shape.replay_safe)
+        (void)curl_easy_setopt(e, CURLOPT_POSTFIELDS, (char *)NULL);
+    h->spare[h->n_spare] = (spare_easy){e, x->shape};
+    h->spare[h->n_spare++].kept.unlike |= !x->whole;
 }
 
 static void
@@ -607,17 +676,13 @@ link_xfer(clo_http *h, clo_xfer *x)
 }
 
 /* Takes the handle out of the multi and makes it free for use. A transfer that has not ended loses its
- * connection by that. */
+ * connection by that. The caller has signals blocked. */
 static void
 unlink_xfer(clo_xfer *x)
 {
     clo_http *h = x->http;
-    guard g;
-    guard_enter(&g);
     (void)curl_multi_remove_handle(h->multi, x->easy);
-    give_easy(h, x->easy);
-    guard_leave(&g);
-    x->easy = NULL;
+    give_easy(x);
     if (x->prev)
         x->prev->next = x->next;
     else
@@ -644,7 +709,7 @@ fill_xfer(clo_xfer *x, const clo_http_req *req, const url_parts *url)
     for (const char *const *line = req->headers; line && *line; line++)
         if (!add_header(x, *line))
             return false;
-    return add_header(x, "Expect:") && set_common(x, url) && set_request(x, req);
+    return add_header(x, "Expect:");
 }
 
 clo_xfer *
@@ -652,8 +717,6 @@ clo_http_start(clo_http *h, const clo_http_req *req, clo_err *err)
 {
     url_parts url;
     clo_xfer *x;
-    guard g;
-    bool ok;
     clo_err_clear(err);
     if (!clo_url_ok(req->url, err))
         return NULL;
@@ -664,20 +727,17 @@ clo_http_start(clo_http *h, const clo_http_req *req, clo_err *err)
         return NULL;
     }
     x->http = h;
-    guard_enter(&g);
-    x->easy = take_easy(h);
-    ok = x->easy && fill_xfer(x, req, &url) && curl_multi_add_handle(h->multi, x->easy) == CURLM_OK;
-    if (!ok && x->easy) {
-        give_easy(h, x->easy);
-        x->easy = NULL;
-    }
-    guard_leave(&g);
-    if (!ok) {
+    x->shape = shape_of(req, &url);
+    if (!fill_xfer(x, req, &url) || !take_easy(x, req) || !set_request(x, req) ||
+        curl_multi_add_handle(h->multi, x->easy) != CURLM_OK) {
+        if (x->easy)
+            give_easy(x);
         x->done = true;
         clo_xfer_free(x);
         (void)clo_err_nomem(err);
         return NULL;
     }
+    h->fresh = true;
     link_xfer(h, x);
     return x;
 }
@@ -778,24 +838,22 @@ finish(clo_xfer *x, CURLcode result)
         fail_connection(x, CURLE_PARTIAL_FILE, &res->err);
     res->err.http_status = res->status;
     x->done = true;
+    x->whole = res->err.code == CLO_E_NONE && x->passes == 1;
+    x->http->ended++;
     unlink_xfer(x);
 }
 
-clo_status
-clo_http_pump(clo_http *h, int wait_ms, clo_err *err)
+/* Moves every transfer as far as it goes and takes leave of those that have ended. */
+static CURLMcode
+turn(clo_http *h)
 {
-    CURLMcode rc = CURLM_OK;
+    CURLMcode rc;
     CURLMsg *msg;
     guard g;
     int n;
-    clo_err_clear(err);
-    if (wait_ms > 0)
-        rc = curl_multi_poll(h->multi, NULL, 0, wait_ms, NULL);
-    if (rc == CURLM_OK) {
-        guard_enter(&g);
-        rc = curl_multi_perform(h->multi, &n);
-        guard_leave(&g);
-    }
+    guard_enter(&g);
+    h->fresh = false;
+    rc = curl_multi_perform(h->multi, &n);
     h->turns++;
     while ((msg = curl_multi_info_read(h->multi, &n)) != NULL) {
         char *owner = NULL;
@@ -804,6 +862,25 @@ clo_http_pump(clo_http *h, int wait_ms, clo_err *err)
             continue;
         (void)curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, &owner);
         finish((clo_xfer *)(void *)owner, result);
+    }
+    guard_leave(&g);
+    return rc;
+}
+
+/* libcurl does not wait while a transfer has not begun, so new ones are sent first: one pump is then all
+ * that a short answer takes. */
+clo_status
+clo_http_pump(clo_http *h, int wait_ms, clo_err *err)
+{
+    CURLMcode rc = CURLM_OK;
+    unsigned ended = h->ended;
+    clo_err_clear(err);
+    if (h->fresh || wait_ms <= 0)
+        rc = turn(h);
+    if (wait_ms > 0 && rc == CURLM_OK && h->ended == ended) {
+        rc = curl_multi_poll(h->multi, NULL, 0, wait_ms, NULL);
+        if (rc == CURLM_OK)
+            rc = turn(h);
     }
     if (rc == CURLM_OK)
         return CLO_OK;
@@ -839,8 +916,12 @@ clo_xfer_free(clo_xfer *x)
 {
     if (!x)
         return;
-    if (x->easy)
+    if (x->easy) {
+        guard g;
+        guard_enter(&g);
         unlink_xfer(x);
+        guard_leave(&g);
+    }
     wipe_headers(x);
     if (x->body)
         explicit_bzero(x->body, x->body_len);

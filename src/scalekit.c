@@ -896,7 +896,11 @@ show(clo_call *call, clo_status st, clo_err *err)
 clo_status
 clo_call_step(clo_call *call, int wait_ms, clo_err *err)
 {
-    clo_status st = show(call, clo_call_poll(call, err), err);
+    clo_status st;
+    if (wait_ms > 0 &&
+        call->client->http) /* the wait moves transfers: no turn before it is needed */
+        call->turn_seen = clo_http_turns(call->client->http) - 1;
+    st = show(call, clo_call_poll(call, err), err);
     if (st != CLO_AGAIN || wait_ms <= 0)
         return st;
     if (clo_client_wait(call->client, wait_ms, 0, err) == CLO_ERROR) {

@@ -138,15 +138,16 @@ connections_are_reused(void **state)
 }
 
 /* The heart of at-most-once: the second request goes out on the kept connection, is read by the server
- * and answered by closing. libcurl would repeat it on a new connection. */
+ * and answered by closing. libcurl would repeat it on a new connection. A first request of the same kind
+ * leaves its options to the second. */
 static void
-dead_connection(const ask *second, lb_then then, bool repeats)
+dead_connection_after(const ask *first, const ask *second, lb_then then, bool repeats)
 {
     const lb_answer script[] = {
         {"/x", OK_2, LB_KEEP, 0}, {"/y", "", then, 0}, {"/y", OK_2, LB_KEEP, 0}};
     lb_server *s = lb_start(script, CLO_ARRAY_LEN(script));
     clo_http *h = new_http();
-    clo_xfer *x = begin(h, s->port, &(ask){.body = "{}", .replay_safe = true});
+    clo_xfer *x = begin(h, s->port, first);
     clo_http_res *res = finish(h, x);
     assert_int_equal(res->err.code, CLO_E_NONE);
     clo_xfer_free(x);
@@ -164,6 +165,15 @@ dead_connection(const ask *second, lb_then then, bool repeats)
     clo_xfer_free(x);
     clo_http_free(h);
     assert_int_equal(lb_stop(s), 0);
+}
+
+static void
+dead_connection(const ask *second, lb_then then, bool repeats)
+{
+    ask same = *second;
+    same.path = "/x";
+    dead_connection_after(&(ask){.body = "{}", .replay_safe = true}, second, then, repeats);
+    dead_connection_after(&same, second, then, repeats);
 }
 
 static void
@@ -187,6 +197,73 @@ reads_are_repeated_on_a_dead_connection(void **state)
     (void)state;
     dead_connection(&(ask){.path = "/y", .body = "{\"r\":1}", .replay_safe = true}, LB_CLOSE, true);
     dead_connection(&(ask){.method = "GET", .path = "/y", .replay_safe = true}, LB_CLOSE, true);
+}
+
+/* libcurl counts repetitions over the life of a handle and refuses the sixth. */
+static void
+dead_connections_do_not_wear_out_a_handle(void **state)
+{
+    lb_answer script[17] = {{"/x", OK_2, LB_KEEP, 0}};
+    for (size_t i = 1; i < CLO_ARRAY_LEN(script); i++)
+        script[i] = i % 2 ? (lb_answer){"/x", "", LB_CLOSE, 0} : script[0];
+    lb_server *s = lb_start(script, CLO_ARRAY_LEN(script));
+    clo_http *h = new_http();
+    (void)state;
+    for (int i = 0; i < 9; i++) {
+        clo_xfer *x = begin(h, s->port, &(ask){.body = "{}", .replay_safe = true});
+        clo_http_res *res = finish(h, x);
+        assert_int_equal(res->err.code, CLO_E_NONE);
+        assert_int_equal(res->status, 200);
+        clo_xfer_free(x);
+    }
+    assert_int_equal(lb_count(s, " /x "), 17);
+    clo_http_free(h);
+    assert_int_equal(lb_stop(s), 0);
+}
+
+/* Whatever went before, each request has the method, the body and the headers that it was given. */
+static void
+handles_are_used_again(void **state)
+{
+    static const ask asks[] = {
+        {.path = "/0", .body = "{\"r\":0}", .replay_safe = true},
+        {.path = "/1", .method = "GET", .replay_safe = true},
+        {.path = "/2", .body = "{\"w\":2}"},
+        {.path = "/3"},
+        {.path = "/4", .method = "DELETE"},
+        {.path = "/5", .method = "PUT", .body = "{\"w\":5}"},
+        {.path = "/6", .method = "GET", .replay_safe = true},
+        {.path = "/7", .method = "LONGERTHANANY", .body = "{\"w\":7}"},
+    };
+    static const lb_answer script[] = {{"", OK_2, LB_KEEP, 3 * (int)CLO_ARRAY_LEN(asks)}};
+    lb_server *s = lb_start(script, 1);
+    clo_http *h = new_http();
+    (void)state;
+    for (size_t round = 0; round < 3; round++) {
+        for (size_t i = 0; i < CLO_ARRAY_LEN(asks); i++) {
+            const ask *a = &asks[(i * (2 * round + 1)) % CLO_ARRAY_LEN(asks)];
+            clo_xfer *x = begin(h, s->port, a);
+            clo_http_res *res = finish(h, x);
+            assert_int_equal(res->err.code, CLO_E_NONE);
+            assert_int_equal(res->bytes_out, a->body ? strlen(a->body) : 0);
+            clo_xfer_free(x);
+        }
+    }
+    for (size_t i = 0; i < CLO_ARRAY_LEN(asks); i++) {
+        const ask *a = &asks[i];
+        char line[64];
+        snprintf(line, sizeof(line), "%s %s HTTP", a->method ? a->method : "POST", a->path);
+        assert_int_equal(lb_count(s, line), 3);
+        if (a->body) {
+            snprintf(line, sizeof(line), "\r\n\r\n%s", a->body);
+            assert_int_equal(lb_count(s, line), 3);
+        }
+    }
+    assert_int_equal(lb_count(s, "Content-Length: 7"), 4 * 3);
+    assert_int_equal(lb_count(s, "Content-Length: 0"), 3);
+    assert_int_equal(lb_value(s, &s->connections), 1);
+    clo_http_free(h);
+    assert_int_equal(lb_stop(s), 0);
 }
 
 static void
@@ -506,6 +583,8 @@ main(void)
         cmocka_unit_test(connections_are_reused),
         cmocka_unit_test(writes_are_never_repeated),
         cmocka_unit_test(reads_are_repeated_on_a_dead_connection),
+        cmocka_unit_test(dead_connections_do_not_wear_out_a_handle),
+        cmocka_unit_test(handles_are_used_again),
         cmocka_unit_test(broken_answers),
         cmocka_unit_test(refused_connection_sends_nothing),
         cmocka_unit_test(tls_failure_sends_nothing),
