@@ -275,7 +275,7 @@ clo_http *clo_http_new(clo_err *err);
 void clo_http_free(clo_http *h);
 /* Copies what it needs from req. https only, http for loopback hosts. NULL on failure. */
 clo_xfer *clo_http_start(clo_http *h, const clo_http_req *req, clo_err *err);
-/* Waits at most wait_ms for any transfer of this client to move, then moves all. */
+/* Sends what is new, waits at most wait_ms for any transfer of this client to move, then moves all. */
 clo_status clo_http_pump(clo_http *h, int wait_ms, clo_err *err);
 bool clo_xfer_done(const clo_xfer *x);
 clo_http_res *clo_xfer_result(clo_xfer *x); /* only when done; body may be taken from it */
