@@ -241,12 +241,6 @@ char *clo_config_json(const clo_config *c, clo_err *err);
 clo_status clo_config_ready(const clo_config *c, clo_err *err);
 clo_status clo_config_need(const clo_config *c, clo_opt o, clo_err *err);
 
-/* ---- unpack.c ---------------------------------------------------------------------------
- * Bodies packed with gzip. Only where the build has libdeflate; elsewhere libcurl unpacks. */
-bool clo_unpack_here(void);
-/* Puts the unpacked text in the place of the packed one. NONE; PROTO: it is not gzip, or damaged; LIMIT, NOMEM. */
-clo_code clo_unpack(clo_buf *body);
-
 /* ---- http.c -----------------------------------------------------------------------------
  * One transfer as a resumable state machine over the libcurl multi interface. Knows no JSON. */
 typedef struct clo_http clo_http;

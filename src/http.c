@@ -26,9 +26,6 @@
  * them; writing to a closed TLS connection raises SIGPIPE. So asynchronous signals are blocked while
  * libcurl works (not while it waits), and a SIGPIPE that we caused is swallowed before unblocking.
  *
- * Packed answers. Where unpack.c can, it unpacks whole bodies, and libcurl is told to leave them as they
- * are; then only gzip is asked for, and an answer in any other coding is refused.
- *
  * Ownership: a clo_xfer copies its request; the caller frees it in any state, which drops a running
  * transfer and closes its HTTP/1 socket. Request bodies and headers carry credentials and are wiped.
  * The bytes of an answer belong to the clo_http_res until taken.
@@ -47,7 +44,6 @@
 #include <curl/curl.h>
 
 #define HEADER_MAX 65536
-#define RECEIVE_SIZE (128L * 1024) /* a packed page of rows in one or two turns, not in ten */
 #define SPARE_MAX 32
 #define URL_MAX 16384
 #define IDLE_MAX_S 235L /* the service drops idle connections after some 5 minutes */
@@ -77,8 +73,6 @@ struct clo_http {
     int n_spare;
 };
 
-typedef enum coding { AS_IT_IS, GZIP, UNKNOWN } coding;
-
 struct clo_xfer {
     clo_http *http;
     clo_xfer *prev, *next;
@@ -95,7 +89,6 @@ struct clo_xfer {
     size_t header_bytes;
     bool head_done;  /* the empty line after the headers has arrived */
     bool framed;     /* the headers say where the body ends */
-    coding coding;   /* of the body, as far as it is ours to undo */
     clo_code failed; /* why a callback stopped the transfer */
     size_t max_bytes;
     char host[128];
@@ -371,22 +364,6 @@ take_header(clo_http_res *res, const char *line, size_t n)
         clo_text_cut(res->request_id, sizeof(res->request_id), value, value_len);
 }
 
-/* Of a content-encoding line: what unpack.c has to undo. */
-static coding
-coding_in(const char *line, size_t n)
-{
-    const char *colon = memchr(line, ':', n), *value;
-    size_t len;
-    if (!clo_unpack_here() || !colon || !is_name(line, (size_t)(colon - line), "content-encoding"))
-        return AS_IT_IS;
-    value = colon + 1;
-    len = n - (size_t)(value - line);
-    trim(&value, &len);
-    if (len == 0 || is_name(value, len, "identity"))
-        return AS_IT_IS;
-    return is_name(value, len, "gzip") || is_name(value, len, "x-gzip") ? GZIP : UNKNOWN;
-}
-
 /* ---- callbacks of libcurl: they touch only the transfer ------------------------------------- */
 
 static size_t
@@ -399,19 +376,13 @@ on_header(char *data, size_t size, size_t count, void *arg)
         x->failed = CLO_E_PROTO;
         return 0;
     }
-    if (n >= 5 && memcmp(data, "HTTP/", 5) == 0) {
+    if (n >= 5 && memcmp(data, "HTTP/", 5) == 0)
         x->head_done = x->framed = false;
-        x->coding = AS_IT_IS;
-    } else if (data[0] == '\r' || data[0] == '\n') {
+    else if (data[0] == '\r' || data[0] == '\n')
         x->head_done = true;
-    } else if ((n > 15 && strncasecmp(data, "content-length:", 15) == 0) ||
-               (n > 18 && strncasecmp(data, "transfer-encoding:", 18) == 0)) {
+    else if ((n > 15 && strncasecmp(data, "content-length:", 15) == 0) ||
+             (n > 18 && strncasecmp(data, "transfer-encoding:", 18) == 0))
         x->framed = true;
-    } else {
-        coding c = coding_in(data, n);
-        if (c != AS_IT_IS)
-            x->coding = x->coding == AS_IT_IS ? c : UNKNOWN; /* two lines: packed twice */
-    }
     take_header(&x->res, data, n);
     return n;
 }
@@ -560,9 +531,7 @@ set_shape(CURL *e, const shape *like, const clo_http_req *req)
     SET(CURLOPT_PIPEWAIT, like->tls ? 1L : 0L);
     SET(CURLOPT_MAXAGE_CONN, IDLE_MAX_S);
     SET(CURLOPT_TCP_KEEPALIVE, 1L);
-    SET(CURLOPT_ACCEPT_ENCODING, clo_unpack_here() ? "gzip" : "");
-    SET(CURLOPT_HTTP_CONTENT_DECODING, clo_unpack_here() ? 0L : 1L);
-    SET(CURLOPT_BUFFERSIZE, RECEIVE_SIZE);
+    SET(CURLOPT_ACCEPT_ENCODING, "");
     SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     SET(CURLOPT_USERAGENT, "close-in-sql/" CLO_VERSION);
     SET(CURLOPT_QUICK_EXIT, 1L); /* dropping a transfer must not wait for a resolver thread */
@@ -845,23 +814,6 @@ fail_connection(clo_xfer *x, CURLcode result, clo_err *err)
     }
 }
 
-/* What became of a transfer that libcurl calls a success. */
-static CURLcode
-end_body(clo_xfer *x)
-{
-    clo_code code = CLO_E_NONE;
-    if (is_cut_off(x, x->easy))
-        return CURLE_PARTIAL_FILE;
-    if (x->coding == UNKNOWN && x->res.body.len)
-        return CURLE_BAD_CONTENT_ENCODING;
-    if (x->coding == GZIP)
-        code = clo_unpack(&x->res.body);
-    if (code == CLO_E_PROTO)
-        return CURLE_BAD_CONTENT_ENCODING;
-    x->failed = code;
-    return CURLE_OK;
-}
-
 static void
 finish(clo_xfer *x, CURLcode result)
 {
@@ -876,14 +828,14 @@ finish(clo_xfer *x, CURLcode result)
     res->ms = (int64_t)us / 1000;
     res->sent = clo_xfer_sent(x);
     res->bytes_out = (int64_t)x->body_at;
-    clo_err_clear(&res->err);
-    if (x->failed == CLO_E_NONE && result == CURLE_OK)
-        result = end_body(x);
     res->bytes_in = (int64_t)res->body.len;
+    clo_err_clear(&res->err);
     if (x->failed != CLO_E_NONE)
         fail_stopped(x, &res->err);
     else if (result != CURLE_OK)
         fail_connection(x, result, &res->err);
+    else if (is_cut_off(x, x->easy))
+        fail_connection(x, CURLE_PARTIAL_FILE, &res->err);
     res->err.http_status = res->status;
     x->done = true;
     x->whole = res->err.code == CLO_E_NONE && x->passes == 1;
