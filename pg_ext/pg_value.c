@@ -42,15 +42,6 @@ clo_pg_text(const char *utf8, size_t len)
     return local == utf8 ? cstring_to_text_with_len(utf8, (int)len) : cstring_to_text(local);
 }
 
-/* jsonb_in wants a terminated string; texts of the core are. */
-Datum
-clo_pg_jsonb(const char *utf8, size_t len)
-{
-    char *local = pg_any_to_server(utf8, (int)len, PG_UTF8);
-
-    return DirectFunctionCall1(jsonb_in, CStringGetDatum(local));
-}
-
 const char *
 clo_pg_sql_type(clo_type type)
 {
