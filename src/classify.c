@@ -624,6 +624,22 @@ check_success(const clo_http_res *res, const clo_json *body, report *r, clo_err 
     return false;
 }
 
+void
+clo_err_not_json(clo_err *err, const clo_err *parse)
+{
+    static const char fact[] = "the answer is not JSON";
+    char *at = strstr(err->msg, fact), rest[sizeof(err->msg)];
+    size_t room;
+    if (!at || parse->code == CLO_E_NONE)
+        return;
+    clo_text_cut(rest, sizeof(rest), at + sizeof(fact) - 1, strlen(at + sizeof(fact) - 1));
+    room = sizeof(err->msg) - (size_t)(at - err->msg);
+    clo_text_cut(at, room, parse->msg, strlen(parse->msg));
+    room -= strlen(at);
+    at += strlen(at);
+    clo_text_cut(at, room, rest, strlen(rest));
+}
+
 bool
 clo_classify(const clo_http_res *res, const clo_json *body, bool proxy, const char *what,
              bool writes, clo_err *err, bool *bearer_refused)

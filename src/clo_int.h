@@ -413,6 +413,8 @@ clo_status clo_call_poll(clo_call *call, clo_err *err);
  * Returns false when the answer is a success. `proxy`: the body is Close's own or the proxy's. */
 bool clo_classify(const clo_http_res *res, const clo_json *body, bool proxy, const char *what,
                   bool writes, clo_err *err, bool *bearer_refused);
+/* Puts where and why the answer is no JSON, as the parser said it, in place of the bare fact. */
+void clo_err_not_json(clo_err *err, const clo_err *parse);
 /* Turns the error of a write that may have happened into UNCERTAIN; the cause stays in the words. */
 void clo_err_uncertain(clo_err *err, const char *what);
 

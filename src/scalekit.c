@@ -582,23 +582,6 @@ suggest_tool(const clo_call *call, clo_err *err)
     }
 }
 
-/* Puts where and why the answer is no JSON in place of the bare fact. */
-static void
-tell_why(clo_err *err, const clo_err *parse)
-{
-    static const char fact[] = "the answer is not JSON";
-    char *at = strstr(err->msg, fact), rest[sizeof(err->msg)];
-    size_t room;
-    if (!at || parse->code == CLO_E_NONE)
-        return;
-    clo_text_cut(rest, sizeof(rest), at + sizeof(fact) - 1, strlen(at + sizeof(fact) - 1));
-    room = sizeof(err->msg) - (size_t)(at - err->msg);
-    clo_text_cut(at, room, parse->msg, strlen(parse->msg));
-    room -= strlen(at);
-    at += strlen(at);
-    clo_text_cut(at, room, rest, strlen(rest));
-}
-
 /* Answers of tools that succeeded are read in place. Those of the proxy are shown as they came, and an
  * error is looked at as text too, so both keep their bytes. */
 static clo_json *
@@ -631,7 +614,7 @@ read_answer(clo_call *call, clo_http_res *res, clo_err *err, bool *bearer_refuse
     }
     if (clo_classify(res, call->answer, proxy, call->req->name, call->req->writes, err,
                      bearer_refused)) {
-        tell_why(err, &inner);
+        clo_err_not_json(err, &inner);
         suggest_tool(call, err);
         return false;
     }
