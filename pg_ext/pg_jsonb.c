@@ -4,14 +4,14 @@
  * jsonb_in copies every string byte by byte into a buffer of its own, because it may hold escapes, and
  * again into a value, and that is a third of what a function call costs the backend. The texts of the core
  * have been checked when they came in: they are JSON, terminated, nested 64 deep at most, and no string
- * in them has a raw control character. What is left is to find where things begin and end, and the values of
- * strings without an escape are where they stand.
+ * in them has a raw control character. What is left is to find where things begin and end, and a string
+ * without an escape is a value where it stands.
  *
- * So a text without any backslash, in a database of UTF-8, is read here; whatever else, or is not what
- * it should be, goes to jsonb_in, which then also has the error to tell. Both push the same
- * sequence of values, hence the same jsonb. Rejected: decoding escapes here as well (the lexer's rules
- * for surrogates and U+0000 depend on the version), and walking the core's own document (a third form
- * of the same value that would have to agree with both).
+ * So a text without \u, in a database of UTF-8, is read here; whatever else, or is not what it should
+ * be, goes to jsonb_in, which then also has the error to tell. Both push the same sequence of values,
+ * hence the same jsonb. Rejected: decoding \u here as well (the lexer's rules for surrogates and U+0000
+ * depend on the version), and walking the core's own document (a third form of the same value that
+ * would have to agree with both).
  *
  * Strings are borrowed from the text until the end, where jsonb is made in one piece. Numbers and the
  * state of the parse are palloc'ed in the current context.
@@ -31,6 +31,7 @@ typedef struct reader {
     const char *p, *end; /* *end is the terminator, so a look at *p is always one */
     JsonbParseState *state;
     JsonbValue *root;
+    bool escapes; /* there is a backslash somewhere */
     int depth;
 } reader;
 
@@ -54,6 +55,35 @@ take(reader *r, char c)
     return true;
 }
 
+/* Decodes the string that begins at `text`. Returns its closing quote, or NULL. */
+static const char *
+unescape(const char *text, JsonbValue *v)
+{
+    static const char names[] = "\"\\/bfnrt", meant[] = "\"\\/\b\f\n\r\t";
+    char *to;
+    const char *end = text;
+
+    while (*end != '"' && *end != '\0')
+        end += end[0] == '\\' && end[1] != '\0' ? 2 : 1;
+    if (*end == '\0')
+        return NULL;
+    v->val.string.val = to = palloc((Size)(end - text) + 1);
+    while (text < end) {
+        if (*text == '\\') {
+            const char *name = strchr(names, *++text);
+
+            if (name == NULL)
+                return NULL;
+            *to++ = meant[name - names];
+            text++;
+        } else {
+            *to++ = *text++;
+        }
+    }
+    v->val.string.len = (int)(to - v->val.string.val);
+    return end;
+}
+
 /* At the quote. */
 static bool
 read_string(reader *r, JsonbValue *v)
@@ -66,6 +96,10 @@ read_string(reader *r, JsonbValue *v)
     v->type = jbvString;
     v->val.string.val = (char *)(uintptr_t)text; /* jsonb's readers are not const-correct */
     v->val.string.len = (int)(close - text);
+    if (r->escapes && memchr(text, '\\', (size_t)(close - text)) != NULL)
+        close = unescape(text, v);
+    if (close == NULL)
+        return false;
     r->p = close + 1;
     return true;
 }
@@ -197,7 +231,10 @@ read_plain(const char *text, size_t len)
 {
     reader r = {.p = text, .end = text + len};
 
-    if (len > JENTRY_OFFLENMASK || memchr(text, '\\', len) != NULL)
+    if (len > JENTRY_OFFLENMASK || strlen(text) != len)
+        return NULL;
+    r.escapes = memchr(text, '\\', len) != NULL;
+    if (r.escapes && strstr(text, "\\u") != NULL)
         return NULL;
     skip_space(&r);
     if ((*r.p != '{' && *r.p != '[') || !read_container(&r))
