@@ -4,7 +4,7 @@
  *      close_outbox_install()                   makes the table; 1 when it was not there, else 0
  *      close_enqueue(tool, params [, options])  writes a row in the caller's transaction, gives its id
  *      close_outbox_check(tool, params [, at])  what the table's trigger asks; 1 or an error
- *      close_outbox_key(tool, params)           the ordering key that its other trigger fills in
+ *      close_outbox_key(tool, params)           the ordering key that this trigger fills in
  *      close_outbox_identifier()                whose rows this connection writes
  *      close_outbox_retry(id)                   failed, uncertain, cancelled or waiting: due now
  *      close_outbox_cancel(id)                  pending, failed or uncertain: never sent
@@ -29,7 +29,9 @@
  * own json_extract is not INNOCUOUS in 3.40, hence the key.)
  *
  * close_enqueue has checked a row itself when its INSERT reaches the trigger, so it leaves a note of
- * what it checked; the trigger's question about the very same texts is then answered at once.
+ * what it checked; the trigger's question about the very same texts is then answered at once. There
+ * is one trigger, AFTER: each one costs a row as much as an index does, and one BEFORE a copy of all columns,
+ * too. Files made by earlier versions have two (BEFORE, and one for the key), which do the same.
  *
  * Its INSERT is kept prepared, for triggers that enqueue thousands of rows. A prepared statement that
  * nobody finalizes makes sqlite3_close fail, and the only thing that SQLite tells before it
@@ -77,7 +79,7 @@ static const char schema_sql[] =
     "  WHERE " OPEN_SQL ";\n"
     "CREATE INDEX IF NOT EXISTS main.close_outbox_order ON close_outbox (ordering_key)\n"
     "  WHERE " OPEN_SQL ";\n"
-    "CREATE TRIGGER IF NOT EXISTS main.close_outbox_check BEFORE INSERT ON close_outbox BEGIN\n"
+    "CREATE TRIGGER IF NOT EXISTS main.close_outbox_check AFTER INSERT ON close_outbox BEGIN\n"
     "  SELECT close_outbox_check(NEW.tool, NEW.params, NEW.next_attempt);\n"
     "  SELECT RAISE(ABORT, 'close_outbox: a new row is pending, and only a worker fills in "
     "attempts, "
@@ -86,16 +88,13 @@ static const char schema_sql[] =
     "   WHERE NEW.state <> 'pending' OR NEW.attempts <> 0 OR coalesce(NEW.finished, "
     "NEW.execution_id, NEW.object_id, NEW.result, NEW.error_class, NEW.error, NEW.worker, "
     "NEW.lease_until, NEW.sent_at) IS NOT NULL;\n"
-    "END;\n"
-    "CREATE TRIGGER IF NOT EXISTS main.close_outbox_key AFTER INSERT ON close_outbox\n"
-    "  WHEN NEW.ordering_key IS NULL BEGIN\n"
     "  UPDATE close_outbox SET ordering_key = close_outbox_key(NEW.tool, NEW.params)\n"
-    "   WHERE id = NEW.id;\n"
+    "   WHERE id = NEW.id AND NEW.ordering_key IS NULL;\n"
     "END;\n";
 
 static const char insert_sql[] =
-    "INSERT INTO main.close_outbox (tool, params, ordering_key, reference, created, next_attempt) "
-    "VALUES (?1, ?2, ?3, ?4, ?5, ?6) "
+    "INSERT INTO main.close_outbox (tool, params, ordering_key, reference, created, next_attempt, "
+    "enqueued_by) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) "
     "ON CONFLICT (reference) WHERE reference IS NOT NULL DO NOTHING";
 static const char find_sql[] = "SELECT id FROM main.close_outbox WHERE reference = ?1";
 static const char state_sql[] = "SELECT state FROM main.close_outbox WHERE id = ?1";
@@ -419,6 +418,8 @@ insert_row(sq_box *box, const new_row *row, sqlite3_int64 *id)
     sqlite3_bind_text(insert, 4, row->options.reference, -1, SQLITE_STATIC);
     sqlite3_bind_text(insert, 5, now, -1, SQLITE_STATIC);
     sqlite3_bind_text(insert, 6, when[0] != '\0' ? when : now, -1, SQLITE_STATIC);
+    sqlite3_bind_text(insert, 7, clo_client_setting(box->state->client, "identifier"), -1,
+                      SQLITE_TRANSIENT);
     box->checked_tool = row->tool;
     box->checked_params = row->params;
     box->checked_len = row->len;

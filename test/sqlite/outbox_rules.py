@@ -65,6 +65,27 @@ def test_arguments_are_checked_at_once(b):
     same(b.calls(NOTE), [])
 
 
+def test_a_file_with_the_triggers_of_earlier_versions(b):
+    """One BEFORE that checked, one AFTER that filled in the key; installing again leaves them."""
+    b.ok("""DROP TRIGGER close_outbox_check;
+        CREATE TRIGGER close_outbox_check BEFORE INSERT ON close_outbox BEGIN
+          SELECT close_outbox_check(NEW.tool, NEW.params, NEW.next_attempt);
+          SELECT RAISE(ABORT, 'close_outbox: a new row is pending') WHERE NEW.state <> 'pending';
+        END;
+        CREATE TRIGGER close_outbox_key AFTER INSERT ON close_outbox WHEN NEW.ordering_key IS NULL BEGIN
+          UPDATE close_outbox SET ordering_key = close_outbox_key(NEW.tool, NEW.params) WHERE id = NEW.id;
+        END;
+        SELECT close_outbox_install();""")
+    lead = b.leads[0]
+    params = f"json_object('lead_id', '{lead}', 'note', 'x')"
+    b.ok(f"SELECT close_enqueue('{NOTE}', {params});")
+    b.ok(f"INSERT INTO close_outbox (tool, params) VALUES ('{NOTE}', {params});")
+    b.error(f"INSERT INTO close_outbox (tool, params) VALUES ('{NOTE}', '{{}}');", "lead_id is required")
+    same(b.query("SELECT ordering_key, enqueued_by IS NULL, count(*) FROM close_outbox GROUP BY 1, enqueued_by"),
+         [(lead, 0, 2)])
+    same(b.query("SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'close_outbox'"), [(2,)])
+
+
 def test_the_time_of_a_row_is_one(b):
     """Text that would never be due, or that does not sort as time does."""
     insert = ("INSERT INTO close_outbox (tool, params, next_attempt) VALUES ('close_lead_create',"
