@@ -226,16 +226,22 @@ url_split(const char *url, url_parts *out)
     return NULL;
 }
 
-bool
-clo_url_ok(const char *url, clo_err *err)
+static bool
+url_parts_of(const char *url, url_parts *parts, clo_err *err)
 {
-    url_parts parts;
-    const char *wrong = url_split(url, &parts);
+    const char *wrong = url_split(url, parts);
     if (!wrong)
         return true;
     clo_err_clear(err);
     (void)clo_err_set(err, CLO_E_CONFIG, "the URL %s", wrong);
     return false;
+}
+
+bool
+clo_url_ok(const char *url, clo_err *err)
+{
+    url_parts parts;
+    return url_parts_of(url, &parts, err);
 }
 
 /* ---- response headers --------------------------------------------------------------------- */
@@ -718,9 +724,8 @@ clo_http_start(clo_http *h, const clo_http_req *req, clo_err *err)
     url_parts url;
     clo_xfer *x;
     clo_err_clear(err);
-    if (!clo_url_ok(req->url, err))
+    if (!url_parts_of(req->url, &url, err))
         return NULL;
-    (void)url_split(req->url, &url);
     x = clo_calloc(1, sizeof(*x));
     if (!x) {
         (void)clo_err_nomem(err);

@@ -512,7 +512,7 @@ make_text(clo_call *call, clo_http_res *res, clo_err *err)
             (void)clo_err_nomem(err);
         return false;
     }
-    if (clo_utf8_ok(text, call->text_len))
+    if ((!call->text && clo_json_clean(call->data)) || clo_utf8_ok(text, call->text_len))
         return true;
     (void)clo_err_set(err, CLO_E_PROTO, "%s: the answer is not valid UTF-8", call->req->name);
     return false;
