@@ -117,9 +117,12 @@ columns_fit(TupleDesc desc)
 
     for (int i = 0; i < desc->natts; i++) {
         const FormData_pg_attribute *a = TupleDescAttr(desc, i);
-        int c = a->attisdropped ? C_COUNT : column_of(NameStr(a->attname));
+        int c;
         Oid type;
 
+        if (a->attisdropped)
+            continue;
+        c = column_of(NameStr(a->attname));
         if (c == C_COUNT)
             return false;
         type = OidIsValid(columns[c].type) ? a->atttypid : getBaseType(a->atttypid);
