@@ -136,7 +136,8 @@ class Host:
         version = self._pg.version if self._pg else shells.sqlite_version()
         return ".".join(str(part) for part in version)
 
-    def session(self, server, folder):
+    def session(self, server, folder, on_disk=False):
+        """A shell that is connected. SQLite's is the one without a file, unless the disk matters."""
         self._count += 1
         name = f"1-{self.name}{self._count}"
         if self._pg:
@@ -148,10 +149,10 @@ class Host:
                        SCALEKIT_CLIENT_SECRET=standin.CLIENT_SECRET,
                        CLOSE_CONNECTION=standin.CONNECTION, CLOSE_IDENTIFIER=standin.IDENTIFIER)
             shell = shells.SqliteShell(self.build, env, folder, name,
-                                       database=os.path.join(folder, name + ".db"))
+                                       database=os.path.join(folder, name + ".db") if on_disk else ":memory:")
             for key, value in self.settings.items():
                 shell.set(key, value)
-            shell.run("PRAGMA synchronous = OFF;")  # as in the cluster: the disk is not measured
+            shell.run("PRAGMA synchronous = OFF;")  # as in the cluster
             pid = shell._session.process.pid
         session = Session(self.name, shell, pid)
         session.run("SELECT length(CAST(close_me_get() AS text));")

@@ -39,8 +39,8 @@ Each is started afresh for every run, its token and one connection ready.
 | C floor | a C program that only downloads and parses the pages, with libcurl and json-c, one at a time |
 | C floor, 8 at once | the same with eight requests in flight |
 
-The SDK's rows end as objects in memory and are not charged for being stored; ours end in a local table
-(without waiting for the disk).
+The SDK's rows end as objects in memory and are not charged for being stored; ours end in a local table: of
+a shell without a file in SQLite, a temporary one in PostgreSQL.
 
 The service is the stand-in (`test/server`) on the same machine. Every answer comes, compressed, the given
 latency after its request has arrived. The stand-in keeps the answers that it has given: before anything is

@@ -97,7 +97,7 @@ def measure(host, server, folder, rows=1000, runs=15):
     """{kind: median milliseconds} on one host."""
     times = {kind: [] for kind in KINDS}
     insert = SQLITE_INSERT if host.name == "sqlite" else PG_INSERT
-    session = host.session(server, folder)
+    session = host.session(server, folder, on_disk=True)
     try:
         for sql in sqlite_setup() if host.name == "sqlite" else pg_setup():
             session.run(sql)
