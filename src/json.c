@@ -103,30 +103,6 @@ scan_fault(scan *s, const char *at, const char *fault)
     return false;
 }
 
-/* Skips what needs no look inside a string: anything but a quote, a backslash, or a control
- * character. The bit trick marks at least the first byte of each kind in a word; false marks come
- * only after a true one, and the caller looks byte by byte from the word's start anyway. */
-static const char *
-skip_plain(const char *p, const char *end)
-{
-    const uint64_t ones = UINT64_C(0x0101010101010101), tops = ones * 0x80;
-
-    while (end - p >= 8) {
-        uint64_t w, quote, slash;
-
-        memcpy(&w, p, 8);
-        quote = w ^ (ones * '"');
-        slash = w ^ (ones * '\\');
-        if ((((quote - ones) & ~quote) | ((slash - ones) & ~slash) | ((w - ones * 0x20) & ~w)) &
-            tops)
-            break;
-        p += 8;
-    }
-    while (p < end && *p != '"' && *p != '\\' && (unsigned char)*p >= 0x20)
-        p++;
-    return p;
-}
-
 static const char *
 skip_space(const char *p, const char *end)
 {
@@ -143,7 +119,7 @@ scan_string(scan *s)
     bool nul = false;
 
     for (;;) {
-        p = skip_plain(p, s->end);
+        p = clo_skip_plain(p, s->end);
         if (p >= s->end || *p == '"')
             break;
         if (*p != '\\')

@@ -91,30 +91,6 @@ typedef struct parser {
 
 static bool read_value(parser *ps);
 
-/* Skips what needs no look inside a string: anything but a quote, a backslash, or a control
- * character. The trick marks at least the first such byte of a word; false marks come only after a true
- * one, and the bytes are looked at one by one from the word's start anyway. */
-static const char *
-skip_plain(const char *p, const char *end)
-{
-    const uint64_t ones = UINT64_C(0x0101010101010101), tops = ones * 0x80;
-
-    while (end - p >= 8) {
-        uint64_t w, quote, slash;
-
-        memcpy(&w, p, 8);
-        quote = w ^ (ones * '"');
-        slash = w ^ (ones * '\\');
-        if ((((quote - ones) & ~quote) | ((slash - ones) & ~slash) | ((w - ones * 0x20) & ~w)) &
-            tops)
-            break;
-        p += 8;
-    }
-    while (p < end && *p != '"' && *p != '\\' && (unsigned char)*p >= 0x20)
-        p++;
-    return p;
-}
-
 static bool
 is_space(char c)
 {
@@ -276,7 +252,7 @@ read_escaped(parser *ps, uint32_t n, const char *open, const char *p)
         if (put_escaped(canonical, c) != (size_t)used || memcmp(canonical, p, (size_t)used) != 0)
             ps->marks++;
         plain = p + used;
-        p = skip_plain(plain, ps->end);
+        p = clo_skip_plain(plain, ps->end);
         if (!clo_buf_add(&ps->decoded, plain, (size_t)(p - plain)))
             return false;
     }
@@ -293,7 +269,7 @@ read_escaped(parser *ps, uint32_t n, const char *open, const char *p)
 static bool
 read_string(parser *ps)
 {
-    const char *open = ps->p + 1, *p = skip_plain(open, ps->end);
+    const char *open = ps->p + 1, *p = clo_skip_plain(open, ps->end);
     clo_node *n = add_node(ps, CLO_J_STRING, open);
 
     if (*p == '\\')
@@ -373,7 +349,7 @@ read_name(parser *ps)
     if (*ps->p != '"')
         return false;
     open = ps->p + 1;
-    p = skip_plain(open, ps->end);
+    p = clo_skip_plain(open, ps->end);
     if (*p != '"')
         return false;
     n = add_node(ps, NAME, open);
@@ -819,7 +795,7 @@ copy_string(char *out, const char **s, const char *end)
         const char *plain = p;
         int used;
 
-        p = skip_plain(plain, end);
+        p = clo_skip_plain(plain, end);
         memcpy(out, plain, (size_t)(p - plain));
         out += p - plain;
         if (*p != '\\')

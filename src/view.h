@@ -1,11 +1,13 @@
 /*
  * view.h - documents that are read in place (view.c), for json.c alone. Everybody else sees a
- * clo_json and cannot tell.
+ * clo_json and cannot tell. The two read strings by the same step.
  */
 #ifndef CLO_VIEW_H
 #define CLO_VIEW_H
 
 #include "clo_int.h"
+
+#include <string.h>
 
 /* One value, or the name of a member. The name comes right before its value. */
 typedef struct clo_node {
@@ -37,5 +39,29 @@ const clo_node *clo_view_first(const clo_node *obj);
 const clo_node *clo_view_next(const clo_node *obj, const clo_node *name);
 /* Compact JSON in `a`, or in memory of the document when `a` is NULL; NULL: no memory. */
 const char *clo_view_text(const clo_node *n, clo_arena *a, size_t *len);
+
+/* Skips what needs no look inside a string: anything but a quote, a backslash, or a control
+ * character. The bit trick marks at least the first byte of each kind in a word; false marks come
+ * only after a true one, and the caller looks byte by byte from the word's start anyway. */
+static inline const char *
+clo_skip_plain(const char *p, const char *end)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101), tops = ones * 0x80;
+
+    while (end - p >= 8) {
+        uint64_t w, quote, slash;
+
+        memcpy(&w, p, 8);
+        quote = w ^ (ones * '"');
+        slash = w ^ (ones * '\\');
+        if ((((quote - ones) & ~quote) | ((slash - ones) & ~slash) | ((w - ones * 0x20) & ~w)) &
+            tops)
+            break;
+        p += 8;
+    }
+    while (p < end && *p != '"' && *p != '\\' && (unsigned char)*p >= 0x20)
+        p++;
+    return p;
+}
 
 #endif
