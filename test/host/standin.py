@@ -99,12 +99,12 @@ class Standin:
 
     def reset(self):
         """Data, faults, configuration, log and outbox as they were at the start."""
-        self._settle()
+        self.settle()
         self.control("POST", "reset", {})
 
-    def _settle(self):
+    def settle(self):
         """Waits until the server has seen the end of every connection that a client has closed: a request
-        on one of them, dropped half-way, would be counted after the reset. In vain for a request that
+        on one of them, dropped half-way, would be counted with what comes next. In vain for a request that
         the server was asked to hold."""
         ours = b":%04X" % self._address.port
         for _ in range(200):
@@ -124,6 +124,7 @@ class Standin:
         self.control("POST", "mutate", mutation)
 
     def log(self, since=0):
+        self.settle()
         return self.control("GET", f"log?since={since}")
 
     def outbox(self):
