@@ -17,7 +17,8 @@
  * Order. Of the rows with one ordering key only the first may be under way. A later one waits for
  * those before it that are due, being retried, being sent, or uncertain (whether it comes first is
  * then not known); it does not wait for those that failed or were cancelled, nor for one that was
- * enqueued for a later time.
+ * enqueued for a later time. A turn reads the pending rows by id and notes the keys that it passes (clo_keys),
+ * so the table needs no index on keys, which every enqueuing transaction would pay for.
  *
  * A row in "sending" whose worker is gone (its lease and the settling time are over) or whose answer was
  * lost is not sent but looked up (fate.c). Look-ups begin together and a next batch waits for them,
@@ -39,7 +40,8 @@
  * time is over. A process that is stopped between its last look at the clock and the first byte of a
  * call, and goes on when its lease is long over, is beyond that.
  *
- * Rejected: a second connection for the transactions (an in-memory database has none, and the user's own
+ * Rejected: finding out by a subquery whether a row comes first (an index on keys: a trigger that enqueues was a
+ * seventh slower); a second connection for the transactions (an in-memory database has none, and the user's own
  * transaction would block it for ever); renewing leases (a call that cannot begin in time is given
  * back instead, see clo_outbox_may_send).
  */
@@ -57,7 +59,9 @@ enum {
     S_COMMIT,
     S_ROLLBACK,
     S_LOST,
+    S_TAKEN,
     S_DUE,
+    S_CLAIM,
     S_OWNED,
     S_RELEASE,
     S_RECORD,
@@ -65,30 +69,25 @@ enum {
     S_COUNT
 };
 
-#define CLAIM_HEAD "UPDATE main.close_outbox SET state = 'sending', worker = ?1, lease_until = ?2, "
-#define CLAIM_MINE "(a.enqueued_by IS NULL OR a.enqueued_by = ?4)"
-#define CLAIM_TAIL " ORDER BY a.id LIMIT ?5) RETURNING id, tool, params, attempts, sent_at"
+#define OPEN "FROM main.close_outbox WHERE finished IS NULL AND "
+#define CLAIM "UPDATE main.close_outbox SET state = 'sending', worker = ?1, lease_until = ?2, "
+#define CLAIMED " RETURNING id, tool, params, attempts, sent_at"
 
 static const char *const sql[S_COUNT] = {
     [S_BEGIN] = "BEGIN IMMEDIATE",
     [S_COMMIT] = "COMMIT",
     [S_ROLLBACK] = "ROLLBACK",
     /* ?3 now, ?6 now less the settling time */
-    [S_LOST] = CLAIM_HEAD
-    "attempts = attempts WHERE id IN (SELECT a.id FROM main.close_outbox a WHERE a.state = "
-    "'sending' "
-    "AND a.finished IS NULL "
-    "AND a.lease_until <= CASE WHEN a.worker IS NULL THEN ?3 ELSE ?6 END AND " CLAIM_MINE
-        CLAIM_TAIL,
-    [S_DUE] = CLAIM_HEAD
-    "attempts = attempts + 1, sent_at = ?3 WHERE id IN (SELECT a.id FROM main.close_outbox a "
-    "WHERE a.state = 'pending' AND a.finished IS NULL "
-    "AND a.next_attempt <= ?3 AND " CLAIM_MINE
-    " AND (a.ordering_key IS NULL OR a.ordering_key = '' OR NOT EXISTS ("
-    "SELECT 1 FROM main.close_outbox b WHERE b.ordering_key = a.ordering_key "
-    "AND b.finished IS NULL AND b.id <> a.id "
-    "AND (b.state <> 'pending' OR (b.id < a.id AND (b.attempts > 0 OR b.next_attempt <= "
-    "?3)))))" CLAIM_TAIL,
+    [S_LOST] = CLAIM "attempts = attempts WHERE id IN (SELECT id " OPEN "state = 'sending' "
+                     "AND lease_until <= CASE WHEN worker IS NULL THEN ?3 ELSE ?6 END "
+                     "AND (enqueued_by IS NULL OR enqueued_by = ?4) "
+                     "ORDER BY id LIMIT ?5)" CLAIMED,
+    [S_TAKEN] = "SELECT ordering_key " OPEN "state IN ('sending', 'uncertain')",
+    /* ?3 now, ?4 identity: whether the row may be claimed, and whether later ones wait for it */
+    [S_DUE] = "SELECT id, ordering_key, next_attempt <= ?3 "
+              "AND (enqueued_by IS NULL OR enqueued_by = ?4), "
+              "attempts > 0 OR next_attempt <= ?3 " OPEN "state = 'pending' ORDER BY id",
+    [S_CLAIM] = CLAIM "attempts = attempts + 1, sent_at = ?3 WHERE id = ?5" CLAIMED,
     [S_OWNED] = "SELECT 1 FROM main.close_outbox WHERE object_id = ?1 AND id <> ?2",
     [S_RELEASE] =
         "UPDATE main.close_outbox SET state = 'sending', object_id = NULL, result = NULL, "
@@ -326,27 +325,25 @@ take_row(drain *d, sqlite3_stmt *s, bool lost, int64_t lease_us)
     return d->jobs[i] != NULL ? SQLITE_OK : SQLITE_NOMEM;
 }
 
+/* Runs a statement that claims: ?5 is how many rows, or which one. */
 static int
-claim(drain *d, int which, int *left)
+claim(drain *d, int which, sqlite3_int64 what, int *left)
 {
     sqlite3_stmt *s = d->stmt[which];
-    int64_t lease_ms = clo_outbox_lease_ms(d->state->client);
-    int64_t settle_ms = clo_client_setting_int(d->state->client, "outbox_settle_ms"), lease_us = 0;
+    int64_t lease_us = 0;
     char lease[32];
     int rc;
 
-    if (*left <= 0)
-        return SQLITE_OK;
-    clo_outbox_time(lease_ms, lease);
+    clo_outbox_time(clo_outbox_lease_ms(d->state->client), lease);
     (void)clo_outbox_time_us(lease, &lease_us);
     sqlite3_clear_bindings(s);
     bind_text(s, 1, d->worker);
     bind_text(s, 2, lease);
     bind_time(s, 3, 0);
     bind_text(s, 4, d->identity);
-    sqlite3_bind_int(s, 5, *left);
+    sqlite3_bind_int64(s, 5, what);
     if (which == S_LOST)
-        bind_time(s, 6, -settle_ms);
+        bind_time(s, 6, -clo_client_setting_int(d->state->client, "outbox_settle_ms"));
     while ((rc = sqlite3_step(s)) == SQLITE_ROW) {
         rc = take_row(d, s, which == S_LOST, lease_us);
         if (rc != SQLITE_OK)
@@ -355,6 +352,79 @@ claim(drain *d, int which, int *left)
     }
     (void)sqlite3_reset(s);
     return rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
+/* Takes the ordering key in column `i` of the current row. */
+static clo_status
+take_key(clo_keys *keys, sqlite3_stmt *s, int i)
+{
+    const char *key = (const char *)sqlite3_column_text(s, i);
+    clo_err err;
+
+    if (key == NULL)
+        return sqlite3_column_type(s, i) == SQLITE_NULL ? CLO_OK : CLO_ERROR;
+    return clo_keys_take(keys, key, (size_t)sqlite3_column_bytes(s, i), &err);
+}
+
+/* The keys of rows under way. */
+static int
+taken_keys(const drain *d, clo_keys *keys)
+{
+    sqlite3_stmt *s = d->stmt[S_TAKEN];
+    int rc;
+
+    while ((rc = sqlite3_step(s)) == SQLITE_ROW)
+        if (take_key(keys, s, 0) == CLO_ERROR) {
+            rc = SQLITE_NOMEM;
+            break;
+        }
+    (void)sqlite3_reset(s);
+    return rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
+/* Finds up to `most` rows that may go, the oldest first, and gives their number through `n`. */
+static int
+find_due(const drain *d, clo_keys *keys, sqlite3_int64 *ids, int most, int *n)
+{
+    sqlite3_stmt *s = d->stmt[S_DUE];
+    int rc = SQLITE_DONE;
+
+    *n = 0;
+    sqlite3_clear_bindings(s);
+    bind_time(s, 3, 0);
+    bind_text(s, 4, d->identity);
+    while (*n < most && (rc = sqlite3_step(s)) == SQLITE_ROW) {
+        clo_status st;
+
+        if (!sqlite3_column_int(s, 3)) /* enqueued for a later time */
+            continue;
+        st = take_key(keys, s, 1);
+        if (st == CLO_ERROR) {
+            rc = SQLITE_NOMEM;
+            break;
+        }
+        if (st == CLO_OK && sqlite3_column_int(s, 2))
+            ids[(*n)++] = sqlite3_column_int64(s, 0);
+    }
+    (void)sqlite3_reset(s);
+    return rc == SQLITE_DONE || rc == SQLITE_ROW ? SQLITE_OK : rc;
+}
+
+static int
+claim_due(drain *d, int *left)
+{
+    clo_err err;
+    clo_keys *keys = clo_keys_new(&err);
+    sqlite3_int64 *ids = sqlite3_malloc64((sqlite3_uint64)*left * sizeof *ids);
+    int n = 0, rc = keys != NULL && ids != NULL ? taken_keys(d, keys) : SQLITE_NOMEM;
+
+    if (rc == SQLITE_OK)
+        rc = find_due(d, keys, ids, *left, &n);
+    for (int i = 0; rc == SQLITE_OK && i < n; i++)
+        rc = claim(d, S_CLAIM, ids[i], left);
+    sqlite3_free(ids);
+    clo_keys_free(keys);
+    return rc;
 }
 
 static bool
@@ -385,9 +455,9 @@ claim_all(drain *d, bool *dry)
     int left = d->stop ? 0 : places(d), rc = SQLITE_OK;
 
     if (left > 0 && !looking(d))
-        rc = claim(d, S_LOST, &left);
-    if (rc == SQLITE_OK)
-        rc = claim(d, S_DUE, &left);
+        rc = claim(d, S_LOST, left, &left);
+    if (rc == SQLITE_OK && left > 0)
+        rc = claim_due(d, &left);
     *dry = left > 0;
     return rc;
 }

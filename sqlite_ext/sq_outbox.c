@@ -77,8 +77,6 @@ static const char schema_sql[] =
     "  WHERE object_id IS NOT NULL;\n"
     "CREATE INDEX IF NOT EXISTS main.close_outbox_open ON close_outbox (state)\n"
     "  WHERE " OPEN_SQL ";\n"
-    "CREATE INDEX IF NOT EXISTS main.close_outbox_order ON close_outbox (ordering_key)\n"
-    "  WHERE " OPEN_SQL ";\n"
     "CREATE TRIGGER IF NOT EXISTS main.close_outbox_check AFTER INSERT ON close_outbox BEGIN\n"
     "  SELECT close_outbox_check(NEW.tool, NEW.params, NEW.next_attempt);\n"
     "  SELECT RAISE(ABORT, 'close_outbox: a new row is pending, and only a worker fills in "

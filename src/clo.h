@@ -680,6 +680,15 @@ bool clo_outbox_time_us(const char *text, int64_t *us);
 /* How long a worker owns a row that it has claimed. */
 int64_t clo_outbox_lease_ms(const clo_client *client);
 
+/* Which ordering keys are taken, for a worker that reads the open rows by id: of the rows with one key only
+ * the first may go. Used by one transaction; the caller owns it. */
+typedef struct clo_keys clo_keys;
+clo_keys *clo_keys_new(clo_err *err) CLO_MUST_USE; /* NULL: `err` */
+void clo_keys_free(clo_keys *keys);
+/* OK: nobody had the key; it is taken now. AGAIN: it had been taken, the row waits. ERROR: out of memory.
+ * An empty key is none: always OK. `key` is only read. */
+clo_status clo_keys_take(clo_keys *keys, const char *key, size_t len, clo_err *err) CLO_MUST_USE;
+
 /* A claimed row as a state machine (job.c). The host does what it says:
  *
  *      clo_job_new -> COMMIT -> { clo_jobs_step }* -> WRITE -> clo_job_outcome -> clo_job_written

@@ -28,7 +28,7 @@
  * Rejected: counting an unreachable service against the row (a night without network would empty
  * the outbox into "failed"); sending again at once after an unknown outcome of a create.
  */
-#include "clo_int.h"
+#include "scan.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -349,6 +349,47 @@ clo_outbox_may_send(const clo_client *client, int64_t lease_us, int64_t now_us)
     int64_t need_ms = clo_config_int(&client->config, CLO_OPT_TIMEOUT_MS) + SEND_ROOM_MS;
 
     return now_us + need_ms * 1000 <= lease_us;
+}
+
+struct clo_keys {
+    clo_idset taken;
+};
+
+clo_keys *
+clo_keys_new(clo_err *err)
+{
+    clo_keys *keys = clo_calloc(1, sizeof *keys);
+
+    clo_err_clear(err);
+    if (keys == NULL)
+        (void)clo_err_nomem(err);
+    return keys;
+}
+
+void
+clo_keys_free(clo_keys *keys)
+{
+    if (keys == NULL)
+        return;
+    clo_idset_free(&keys->taken);
+    clo_free(keys);
+}
+
+clo_status
+clo_keys_take(clo_keys *keys, const char *key, size_t len, clo_err *err)
+{
+    clo_err_clear(err);
+    if (len == 0)
+        return CLO_OK;
+    switch (clo_idset_add(&keys->taken, key, len)) {
+    case CLO_IDSET_NEW:
+        return CLO_OK;
+    case CLO_IDSET_OLD:
+        return CLO_AGAIN;
+    case CLO_IDSET_NOMEM:
+        break;
+    }
+    return clo_err_nomem(err);
 }
 
 int64_t

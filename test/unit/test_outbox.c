@@ -412,6 +412,38 @@ options_once(void *arg)
     return st == CLO_OK;
 }
 
+static bool
+keys_once(void *arg)
+{
+    clo_err err;
+    clo_keys *keys = clo_keys_new(&err);
+    clo_status st = keys != NULL ? clo_keys_take(keys, "lead_1", 6, &err) : CLO_ERROR;
+
+    (void)arg;
+    if (st != CLO_OK)
+        assert_int_equal(err.code, CLO_E_NOMEM);
+    clo_keys_free(keys);
+    return st == CLO_OK;
+}
+
+static void
+test_keys(void **state)
+{
+    clo_err err;
+    clo_keys *keys = clo_keys_new(&err);
+
+    (void)state;
+    assert_non_null(keys);
+    assert_int_equal(clo_keys_take(keys, "lead_1", 6, &err), CLO_OK);
+    assert_int_equal(clo_keys_take(keys, "lead_1", 6, &err), CLO_AGAIN);
+    assert_int_equal(clo_keys_take(keys, "lead_12", 7, &err), CLO_OK);
+    assert_int_equal(clo_keys_take(keys, "lead_1", 6, &err), CLO_AGAIN);
+    assert_int_equal(clo_keys_take(keys, "", 0, &err), CLO_OK);
+    assert_int_equal(clo_keys_take(keys, "", 0, &err), CLO_OK); /* none: any number may go */
+    clo_keys_free(keys);
+    clo_keys_free(NULL);
+}
+
 static void
 test_oom(void **state)
 {
@@ -420,6 +452,7 @@ test_oom(void **state)
     (void)state;
     oom_loop(check_once, c);
     oom_loop(options_once, NULL);
+    oom_loop(keys_once, NULL);
     clo_client_unref(c);
 }
 
@@ -436,6 +469,7 @@ main(void)
         cmocka_unit_test(test_unknown_outcomes),
         cmocka_unit_test(test_unknown_tool_fails_alone),
         cmocka_unit_test(test_after_a_failed_look_up),
+        cmocka_unit_test(test_keys),
         cmocka_unit_test(test_oom),
     };
 
