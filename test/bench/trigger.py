@@ -47,8 +47,7 @@ INSERT INTO {kind}_calls (lead, body) SELECT 'lead_' || (i % {leads}), 'a note o
 SQLITE_INDEXES = (
     "CREATE UNIQUE INDEX indexed_reference ON indexed (reference) WHERE reference IS NOT NULL;",
     "CREATE UNIQUE INDEX indexed_object ON indexed (object_id) WHERE object_id IS NOT NULL;",
-    "CREATE INDEX indexed_open ON indexed (state, id) WHERE finished IS NULL;",
-    "CREATE INDEX indexed_order ON indexed (ordering_key, id) WHERE finished IS NULL;")
+    "CREATE INDEX indexed_open ON indexed (state) WHERE finished IS NULL;")
 
 PG_SETUP = """
 CREATE TABLE bare (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, tool text NOT NULL, params jsonb NOT NULL);
