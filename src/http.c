@@ -642,15 +642,16 @@ take_easy(clo_xfer *x, const clo_http_req *req)
     return x->easy && set_shape(x->easy, &x->shape, req);
 }
 
-/* The handle forgets what was borrowed from the transfer. Its options are kept only after a plain success:
- * libcurl counts repetitions over the life of a handle, until a reset, and refuses the sixth. */
+/* The handle forgets what was borrowed from the transfer. It is kept only after a plain success, because others
+ * leave traces in it: libcurl counts repetitions over its life and refuses the sixth, and 8.14 goes on,
+ * even after a reset, to rewind the body of a write that was not to be repeated. */
 static void
 give_easy(clo_xfer *x)
 {
     clo_http *h = x->http;
     CURL *e = x->easy;
     x->easy = NULL;
-    if (h->n_spare == SPARE_MAX) {
+    if (!x->whole || h->n_spare == SPARE_MAX) {
         curl_easy_cleanup(e);
         return;
     }
@@ -658,8 +659,7 @@ give_easy(clo_xfer *x)
     (void)curl_easy_setopt(e, CURLOPT_HTTPHEADER, (struct curl_slist *)NULL);
     if (x->shape.body && x->shape.replay_safe)
         (void)curl_easy_setopt(e, CURLOPT_POSTFIELDS, (char *)NULL);
-    h->spare[h->n_spare] = (spare_easy){e, x->shape};
-    h->spare[h->n_spare++].kept.unlike |= !x->whole;
+    h->spare[h->n_spare++] = (spare_easy){e, x->shape};
 }
 
 static void

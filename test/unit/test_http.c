@@ -139,14 +139,17 @@ connections_are_reused(void **state)
 
 /* The heart of at-most-once: the second request goes out on the kept connection, is read by the server
  * and answered by closing. libcurl would repeat it on a new connection. A first request of the same kind
- * leaves its options to the second. */
+ * leaves its options to the second, and what became of that one does not touch those after it. */
 static void
 dead_connection_after(const ask *first, const ask *second, lb_then then, bool repeats)
 {
-    const lb_answer script[] = {
-        {"/x", OK_2, LB_KEEP, 0}, {"/y", "", then, 0}, {"/y", OK_2, LB_KEEP, 0}};
+    const lb_answer script[] = {{"/x", OK_2, LB_KEEP, 0},
+                                {"/y", "", then, 0},
+                                {"/y", OK_2, LB_KEEP, 0},
+                                {"/z", OK_2, LB_KEEP, 3}};
     lb_server *s = lb_start(script, CLO_ARRAY_LEN(script));
     clo_http *h = new_http();
+    ask later = *second;
     clo_xfer *x = begin(h, s->port, first);
     clo_http_res *res = finish(h, x);
     assert_int_equal(res->err.code, CLO_E_NONE);
@@ -163,6 +166,14 @@ dead_connection_after(const ask *first, const ask *second, lb_then then, bool re
         assert_int_equal(lb_count(s, " /y "), 1);
     }
     clo_xfer_free(x);
+    later.path = "/z";
+    for (int i = 0; i < 3; i++) {
+        x = begin(h, s->port, i == 1 ? &(ask){.path = "/z", .replay_safe = true} : &later);
+        res = finish(h, x);
+        assert_int_equal(res->err.code, CLO_E_NONE);
+        assert_int_equal(res->status, 200);
+        clo_xfer_free(x);
+    }
     clo_http_free(h);
     assert_int_equal(lb_stop(s), 0);
 }
