@@ -1,18 +1,23 @@
 #!/usr/bin/env python3
-"""Runs the suites of `make check`, one after the other, and adds their counts up.
+"""Runs the suites of `make check`, the two hosts side by side, and adds their counts up.
 
 Usage: run_all.py --build DIR [--hosts sqlite|pg|both] [SUITE ...]
 
 A suite is a command whose last count is read from its output: cmocka's "[  PASSED  ] 12 test(s).",
 "12 passed, 0 failed", "12 of 12 checks passed", unittest's "Ran 12 tests", or pg_prove's "Files=2, Tests=31". A suite fails when its command fails or when
 it ran no test at all. The closing line of this program is "N passed, N failed".
+
+The suites of one host follow each other. Those of the other run at the same time: most of them wait for
+answers, for back-offs and for processes to die.
 """
 import argparse
+import concurrent.futures
 import glob
 import os
 import re
 import subprocess
 import sys
+import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -61,33 +66,45 @@ def counts(text):
     return (int(tap[-1]), 0) if tap else (0, 0)
 
 
+def run(name, command, printing):
+    """One suite; (passed, failed)."""
+    start = time.monotonic()
+    done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, errors="replace", check=False)
+    passed, failed = counts(done.stdout)
+    bad = done.returncode != 0 or failed or not passed
+    if bad:
+        failed = max(failed, 1)
+    with printing:
+        if bad:
+            sys.stdout.write(done.stdout[-20000:] + "\n")
+        print(f"{'FAIL' if bad else 'ok  '} {name}: {passed} passed, {failed} failed"
+              f" ({time.monotonic() - start:.0f} s)", flush=True)
+    return passed, failed
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", default=os.path.join(ROOT, "build"))
     parser.add_argument("--hosts", choices=["sqlite", "pg", "both"], default="both")
     parser.add_argument("suite", nargs="*", help="only suites whose name contains one of these")
     args = parser.parse_args()
-    build = os.path.abspath(args.build)
-    total_passed = total_failed = 0
-    for name, host, command in suites(build, args.hosts):
+    lanes = {"sqlite": [], "pg": []}
+    for name, host, command in suites(os.path.abspath(args.build), args.hosts):
         if args.hosts != "both" and host not in (None, args.hosts):
             continue
-        if args.suite and not any(word in name for word in args.suite):
-            continue
-        start = time.monotonic()
-        done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, errors="replace", check=False)
-        passed, failed = counts(done.stdout)
-        bad = done.returncode != 0 or failed or not passed
-        if bad:
-            failed = max(failed, 1)
-            sys.stdout.write(done.stdout[-20000:] + "\n")
-        print(f"{'FAIL' if bad else 'ok  '} {name}: {passed} passed, {failed} failed"
-              f" ({time.monotonic() - start:.0f} s)", flush=True)
-        total_passed += passed
-        total_failed += failed
-    print(f"{total_passed} passed, {total_failed} failed")
-    return 1 if total_failed or not total_passed else 0
+        if not args.suite or any(word in name for word in args.suite):
+            lanes[host or "sqlite"].append((name, command))
+    printing = threading.Lock()
+
+    def follow(lane):
+        return [run(name, command, printing) for name, command in lane]
+
+    with concurrent.futures.ThreadPoolExecutor(max_workers=len(lanes)) as pool:
+        results = [result for lane in pool.map(follow, lanes.values()) for result in lane]
+    passed, failed = (sum(column) for column in zip(*results)) if results else (0, 0)
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed or not passed else 0
 
 
 if __name__ == "__main__":
