@@ -806,7 +806,7 @@ turn(clo_lookup *lk)
 
         read_on(lk);
         more = lk->walk != NULL ? allowance(lk) : 0; /* the first page tells how many there are */
-        /* A list that starts again, in another order, needs its first page twice. */
+        /* A list that is asked for in another way, after it was refused, needs its first page twice. */
         if (lk->walk != NULL && lk->rows_seen == 0 && lk->table->parent == NULL &&
             lk->gate.in_flight == 0)
             more = lk->gate.asked + 1;

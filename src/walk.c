@@ -15,6 +15,10 @@
  *
  * Stepping back repeats until the page starts among rows that were seen, a bounded number of times.
  *
+ * A list that is longer than the service pages is known by its total_results, and read again in the order that it
+ * can be continued in (keyset.c), but not before the rows of its first page have been used: a LIMIT
+ * that the host keeps to itself then costs one request, and the first row is there after one.
+ *
  * A list ends when has_more says so. Where that key does not exist, a whole list ends with its answer
  * and a paged one with the page that brings nothing new. Claims without progress are errors.
  *
@@ -628,19 +632,32 @@ settle(clo_walk *w, const clo_page *p, const envelope *e, size_t fresh, bool mis
     return CLO_OK;
 }
 
+/* The list is longer than the service pages, which its first page has told: the list starts again in the order
+ * that it can be continued in. The rows of this page are handed out all the same, and dropped when they come
+ * again: often they are all that is wanted. */
+static clo_status
+sort_rest(clo_walk *w, clo_err *err)
+{
+    int64_t total = w->total;
+
+    if (clo_walk_continue(w, err) != CLO_OK)
+        return CLO_ERROR;
+    w->total = total; /* the same rows in another order */
+    return CLO_OK;
+}
+
 /* Takes the first page of the queue into reading. OK without w->cur: the walk starts again. */
 static clo_status
 open_page(clo_walk *w, clo_err *err)
 {
     clo_page *p = w->first;
-    bool mismatch = false, restart = false;
+    bool mismatch = false, restart = false, sort;
     size_t fresh = 0;
     envelope e;
 
     if (read_envelope(w, p, &e, err) != CLO_OK)
         return CLO_ERROR;
-    if (!w->opened && clo_walk_needs_sorting(w))
-        return clo_walk_continue(w, err);
+    sort = !w->opened && clo_walk_needs_sorting(w);
     if (!joins(w, p, &e))
         return step_back(w, p, err);
     if (take_rows(w, &e, &mismatch, &fresh, err) != CLO_OK)
@@ -660,7 +677,7 @@ open_page(clo_walk *w, clo_err *err)
     if (settle(w, p, &e, fresh, mismatch, err) != CLO_OK)
         return CLO_ERROR;
     w->opened = true;
-    return CLO_OK;
+    return sort && !w->ended ? sort_rest(w, err) : CLO_OK;
 }
 
 /* ---- refusals ------------------------------------------------------------------------------- */
