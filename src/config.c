@@ -233,8 +233,9 @@ static const clo_option options[] = {
          .min = 0,
          .max = 1 << 30,
          .unit = "bytes",
-         .doc = "Memory for the rows of one table that a join keeps; a larger table is looked up "
-                "row by row."},
+         .doc =
+             "Memory for the rows of one table that a join keeps; keys whose rows do not fit are "
+             "looked up one by one."},
 };
 _Static_assert(CLO_ARRAY_LEN(options) == CLO_OPT__COUNT, "the table follows enum clo_opt");
 

@@ -30,11 +30,6 @@
  * and leave out some objects that can be read (users who left). A list by another column is a list
  * like the one that was read, and is not asked again.
  *
- * Reading ahead. When the key is a value of the present row of another open cursor, that cursor drives
- * the loop, and its buffered rows hold the keys that come next. A few are read at the same time. How
- * many doubles as they are used and halves as they are not (the host drops rows by conditions that we do
- * not see, or has enough), so the waste stays below what was used.
- *
  * None of it may change a result. What goes wrong while the table is read (an error, a row without the
  * column) turns it off for this statement, and the keys are read one by one, as with the
  * setting lookahead = off. After a write through the client everything is forgotten.
@@ -44,89 +39,32 @@
  * c.id) is another one for each key; it is left out of the walk, and the cursor compares it as it does
  * with every row. So is every condition once its values have proved to be many.
  *
- * Memory. Rows of a table are kept up to lookup_bytes. What does not fit is read key by key, ahead of use as
- * before; of a walk by id the part that fits stays, so that the calls saved grow with the setting.
+ * Memory. Rows are kept up to lookup_bytes (rowset.c). With room for a share f of the table, and keys in no order of
+ * its own, the best plan would have cost min(K, P + (1 - f) K) calls, looking back: the table once, and a read
+ * for each key that did not fit. (What is remembered answers f of the keys whichever rows it holds, and a
+ * call brings no more than one key, or rows that there is no room for.) Twice that is the promise there. By
+ * id the part that fits stays, and the table is read no further; a list is nothing without its end, so
+ * there the rows of some keys go, and the table is read to its end for the others. Until it has been read,
+ * reads and pages are no more than 2 min(K, P); afterwards each key that did not fit costs one.
+ *
+ * The whole table in memory also serves the scans of it that are under way (a self join): they end without
+ * asking for their further pages (walk.c).
  *
  * Ownership: lookups belong to the client and end with the statement; those of dynamic tables with their
- * last cursor, because the table may go away. Rows are kept as JSON text, about a fifth of what they
- * take when parsed; a parsed answer is made for each use.
+ * last cursor, because the table may go away. A parsed answer is made for each use.
  *
  * Rejected: keeping the parsed pages (100,000 leads are 150 MB); asking for several ids at once (no
- * tool has it); a table of which column refers to which table (comparing values needs none, and
- * works for custom fields and views).
+ * tool has it); pages ahead of the single reads while the number of keys is not known (the loop may end at any
+ * key, and would have cost more than twice its keys: so as long as keys come one by one, a walk takes as many
+ * round trips as it has pages, whatever the window).
  */
-#include "scan.h"
+#include "lookup.h"
 
 #include <string.h>
 
-enum {
-    PLAIN_LIST = 16,
-    MAX_AHEAD = 32,
-    LOOK_ROWS = 256,
-    SMALL_CACHE = 65536,
-    LONG_LOOP = 16,
-    MAX_PARENTS = 1000,
-    MAX_SIGNS = 4
-};
+enum { PLAIN_LIST = 16, LONG_LOOP = 16, MAX_PARENTS = 1000, MAX_SIGNS = 4, MAX_ASKED = 65536 };
 
-#define NO_ROW UINT32_MAX
 #define ANY_SIGN "*"
-
-typedef struct row {
-    uint64_t hash;
-    const char *bytes; /* key, then the row as JSON */
-    uint32_t key_len, text_len;
-    uint32_t next; /* same bucket, older */
-} row;
-
-typedef struct ahead {
-    char *key;
-    size_t len;
-    clo_fetch *fetch;
-    bool used, seen;
-} ahead;
-
-struct clo_lookup {
-    clo_lookup *next;
-    clo_client *client;
-    const clo_table *table;
-    int column;
-    bool by_id;
-    bool varies; /* a condition differs from key to key, see `others` */
-    clo_colset fetch;
-    char *sign; /* further conditions and the rows wanted: what scans must have in common */
-    clo_qual quals[CLO_MAX_SLOTS]; /* those of the walk */
-    clo_value values[CLO_MAX_SLOTS];
-    int n_quals;
-    clo_colset others; /* columns of conditions that the cursors compare alone */
-    clo_arena *texts;  /* of values */
-    long users;        /* cursors */
-    unsigned generation;
-
-    /* what was asked and what it cost */
-    clo_idset asked;
-    int64_t planned; /* keys of the largest list of values */
-    int64_t reads;
-    clo_fetch_cost unclaimed; /* of the table, not yet counted by a cursor */
-
-    /* the table */
-    bool off, complete, all_paid, busy;
-    bool full; /* no room for more rows: those that are there still serve */
-    clo_gate gate;
-    clo_cursor *walk;
-    int64_t claimed_requests, claimed_bytes; /* of the walk, moved to `unclaimed` */
-    int64_t rows_seen;
-    clo_arena *arena;
-    row *rows;
-    size_t n_rows, rows_cap, bytes;
-    uint32_t *buckets;
-    size_t n_buckets;
-
-    /* reading ahead */
-    char *params; /* of a single read, as JSON */
-    ahead ring[MAX_AHEAD];
-    int n_ahead, credit;
-};
 
 /* ---- forgetting ----------------------------------------------------------------------------- */
 
@@ -157,13 +95,8 @@ end_walk(clo_lookup *lk)
 static void
 drop_rows(clo_lookup *lk)
 {
-    clo_arena_free(lk->arena);
-    clo_free(lk->rows);
-    clo_free(lk->buckets);
-    lk->arena = NULL;
+    clo_rowset_unref(lk->rows);
     lk->rows = NULL;
-    lk->buckets = NULL;
-    lk->n_rows = lk->rows_cap = lk->n_buckets = lk->bytes = 0;
 }
 
 /* The rest of the table cannot serve: from here on the keys are read one by one, and ahead again. A list
@@ -180,21 +113,11 @@ give_up(clo_lookup *lk)
 }
 
 static void
-drop_ahead(clo_lookup *lk, int i)
-{
-    clo_fetch_free(lk->ring[i].fetch);
-    clo_free(lk->ring[i].key);
-    lk->n_ahead--;
-    memmove(&lk->ring[i], &lk->ring[i + 1], (size_t)(lk->n_ahead - i) * sizeof lk->ring[0]);
-}
-
-static void
 forget(clo_lookup *lk)
 {
     end_walk(lk);
     drop_rows(lk);
-    while (lk->n_ahead > 0)
-        drop_ahead(lk, lk->n_ahead - 1);
+    clo_ahead_drop_all(lk);
     clo_idset_free(&lk->asked);
     lk->off = lk->full = lk->complete = lk->all_paid = false;
     memset(&lk->gate, 0, sizeof lk->gate);
@@ -466,89 +389,31 @@ clo_lookup_join(clo_scan *scan)
 
 /* ---- rows ----------------------------------------------------------------------------------- */
 
-static uint64_t
-hash_of(const char *s, size_t n)
-{
-    uint64_t h = UINT64_C(14695981039346656037);
-
-    for (size_t i = 0; i < n; i++)
-        h = (h ^ (unsigned char)s[i]) * UINT64_C(1099511628211);
-    return h ^ (h >> 32);
-}
-
-static void
-put_bucket(clo_lookup *lk, uint32_t i)
-{
-    uint32_t *head = &lk->buckets[lk->rows[i].hash & (lk->n_buckets - 1)];
-
-    lk->rows[i].next = *head;
-    *head = i;
-}
-
-static bool
-grow_buckets(clo_lookup *lk)
-{
-    size_t n = lk->n_buckets > 0 ? lk->n_buckets * 2 : 256;
-    uint32_t *buckets;
-
-    if (lk->n_rows < lk->n_buckets)
-        return true;
-    buckets = n < NO_ROW ? clo_calloc(n, sizeof *buckets) : NULL;
-    if (buckets == NULL)
-        return false;
-    memset(buckets, 0xff, n * sizeof *buckets); /* NO_ROW */
-    clo_free(lk->buckets);
-    lk->buckets = buckets;
-    lk->bytes += (n - lk->n_buckets) * sizeof *buckets;
-    lk->n_buckets = n;
-    for (uint32_t i = 0; i < lk->n_rows; i++)
-        put_bucket(lk, i);
-    return true;
-}
-
-/* What the lookups of this table hold together. */
+/* What the other lookups of this table hold. */
 static size_t
-bytes_held(const clo_lookup *lk)
+bytes_elsewhere(const clo_lookup *lk)
 {
     size_t sum = 0;
 
     for (const clo_lookup *l = lk->client->lookups; l != NULL; l = l->next)
-        sum += l->table == lk->table ? l->bytes : 0;
+        sum += l->table == lk->table && l != lk ? clo_rowset_bytes(l->rows) : 0;
     return sum;
 }
 
 static bool
-add_row(clo_lookup *lk, const char *key, size_t key_len, const char *text, size_t text_len)
+add_row(clo_lookup *lk, const clo_value *key, const char *text, size_t len)
 {
     size_t max = (size_t)clo_config_int(&lk->client->config, CLO_OPT_LOOKUP_BYTES);
-    size_t need = key_len + text_len + sizeof(row);
-    row *rows, *r;
-    char *bytes;
+    size_t others = bytes_elsewhere(lk);
+    clo_kept kept;
 
-    lk->full = need > max || bytes_held(lk) > max - need;
-    if (lk->full)
+    if (lk->rows == NULL)
+        lk->rows = clo_rowset_new();
+    if (lk->rows == NULL)
         return false;
-    if (lk->arena == NULL)
-        lk->arena = clo_arena_new();
-    if (lk->arena == NULL || !grow_buckets(lk))
-        return false;
-    rows = clo_grow(lk->rows, &lk->rows_cap, lk->n_rows + 1, sizeof *rows);
-    if (rows == NULL)
-        return false;
-    lk->rows = rows;
-    bytes = clo_arena_alloc(lk->arena, key_len + text_len);
-    if (bytes == NULL)
-        return false;
-    memcpy(bytes, key, key_len);
-    memcpy(bytes + key_len, text, text_len);
-    r = &lk->rows[lk->n_rows];
-    *r = (row){.hash = hash_of(key, key_len),
-               .bytes = bytes,
-               .key_len = (uint32_t)key_len,
-               .text_len = (uint32_t)text_len};
-    put_bucket(lk, (uint32_t)lk->n_rows++);
-    lk->bytes += need;
-    return true;
+    kept = clo_rowset_add(lk->rows, key, text, len, max > others ? max - others : 0, !lk->by_id);
+    lk->full = kept == CLO_KEPT_FULL;
+    return kept == CLO_KEPT || kept == CLO_KEPT_NOT;
 }
 
 /* Where a field is absent the service alone knows whether the row meets a condition. */
@@ -562,106 +427,26 @@ shows_others(const clo_lookup *lk, const clo_json *json)
     return true;
 }
 
-/* A row of the walk. False: the table cannot serve. */
+/* A row of the walk. False: the table cannot serve. A NULL equals nothing, so that row is kept for the sake of the whole
+ * table alone; but where the field is absent the service alone knows. */
 static bool
 keep_row(clo_lookup *lk, const clo_json *json)
 {
     const clo_column *c = &lk->table->columns[lk->column];
     const clo_json *j = clo_json_get(json, clo_column_path(c));
-    size_t key_len = 0, text_len = 0;
-    const char *key = clo_json_str(j, &key_len), *text;
+    clo_value key = clo_null();
+    const char *text;
+    size_t len = 0;
 
     lk->rows_seen++;
     if (lk->varies && !shows_others(lk, json))
         return false;
-    if (key ==
-        NULL) /* NULL equals nothing; but where the field is absent the service alone knows */
-        return clo_json_has(json, clo_column_path(c)) && clo_json_type(j) == CLO_J_NULL;
-    text = clo_json_text(json, &text_len);
-    return text != NULL && key_len < NO_ROW / 4 && text_len < NO_ROW / 4 &&
-           add_row(lk, key, key_len, text, text_len);
-}
-
-static uint32_t
-first_row(const clo_lookup *lk, const clo_value *key)
-{
-    return lk->n_buckets > 0 ? lk->buckets[hash_of(key->text, key->len) & (lk->n_buckets - 1)]
-                             : NO_ROW;
-}
-
-static bool
-has_key(const row *r, const clo_value *key)
-{
-    return r->key_len == key->len && memcmp(r->bytes, key->text, key->len) == 0;
-}
-
-/* The rows of a key in the order of the table (a chain runs from the newest to the oldest): *n of them.
- * Caller frees. */
-static uint32_t *
-rows_of(const clo_lookup *lk, const clo_value *key, size_t *n)
-{
-    uint32_t *found;
-    size_t at;
-
-    *n = 0;
-    for (uint32_t i = first_row(lk, key); i != NO_ROW; i = lk->rows[i].next)
-        *n += has_key(&lk->rows[i], key);
-    at = *n;
-    found = clo_calloc(at > 0 ? at : 1, sizeof *found);
-    for (uint32_t i = first_row(lk, key); found != NULL && i != NO_ROW; i = lk->rows[i].next)
-        if (has_key(&lk->rows[i], key))
-            found[--at] = i;
-    return found;
-}
-
-/* The list that the service would have sent for this key. */
-static clo_json *
-list_of(const clo_lookup *lk, const clo_value *key, clo_err *err)
-{
-    size_t n = 0;
-    uint32_t *found = rows_of(lk, key, &n);
-    clo_json *doc = NULL;
-    clo_buf b;
-
-    if (found == NULL)
-        return NULL;
-    clo_buf_init(&b, (size_t)1 << 30);
-    clo_buf_str(&b, "{\"has_more\":false,");
-    if (!lk->varies) /* the rows of a key are those that were asked for */
-        clo_buf_fmt(&b, "\"total_results\":%zu,", n);
-    clo_buf_str(&b, "\"data\":[");
-    for (size_t i = 0; i < n; i++) {
-        const row *r = &lk->rows[found[i]];
-
-        clo_buf_str(&b, i > 0 ? "," : "");
-        clo_buf_add(&b, r->bytes + r->key_len, r->text_len);
-    }
-    clo_buf_str(&b, "]}");
-    if (b.error == CLO_E_NONE)
-        doc = clo_json_parse(b.data, b.len, lk->table->name, err);
-    clo_buf_free(&b);
-    clo_free(found);
-    return doc;
-}
-
-/* The newest row of this key, or NULL. */
-static const row *
-row_of(const clo_lookup *lk, const clo_value *key)
-{
-    for (uint32_t i = first_row(lk, key); i != NO_ROW; i = lk->rows[i].next)
-        if (has_key(&lk->rows[i], key))
-            return &lk->rows[i];
-    return NULL;
-}
-
-static clo_json *
-object_of(const clo_lookup *lk, const clo_value *key, clo_err *err)
-{
-    const row *r = row_of(lk, key);
-
-    if (r == NULL)
-        return NULL;
-    return clo_json_parse(r->bytes + r->key_len, r->text_len, lk->table->name, err);
+    key.text = clo_json_str(j, &key.len);
+    if (key.text == NULL &&
+        (!clo_json_has(json, clo_column_path(c)) || clo_json_type(j) != CLO_J_NULL))
+        return false;
+    text = clo_json_text(json, &len);
+    return text != NULL && add_row(lk, &key, text, len);
 }
 
 /* ---- the table ------------------------------------------------------------------------------ */
@@ -701,20 +486,44 @@ pages_seen(const clo_lookup *lk)
     return lk->rows_seen > 0 ? pages_of(lk, lk->rows_seen) : 0;
 }
 
-/* As many single reads are never too many: the table has at least so many pages. */
-static bool
-may_read(const clo_lookup *lk)
+bool
+clo_lookup_serves_all(const clo_lookup *lk)
+{
+    return (lk->complete || lk->all_paid) && !clo_rowset_lacks(lk->rows, NULL);
+}
+
+bool
+clo_lookup_knows(const clo_lookup *lk, const clo_value *key)
+{
+    if (lk->by_id)
+        return clo_rowset_has(lk->rows, key);
+    return (lk->complete || lk->all_paid) && !clo_rowset_lacks(lk->rows, key);
+}
+
+/* As many single reads as the table has pages at least are never too many; nor are any where the table does not serve. */
+bool
+clo_lookup_may_read(const clo_lookup *lk)
 {
     int64_t all = pages(lk), seen = pages_seen(lk);
 
-    return lk->off || lk->full || lk->reads < (all > seen ? all : seen + 1);
+    return lk->off || lk->full || clo_rowset_lacks(lk->rows, NULL) ||
+           lk->reads < (all > seen ? all : seen + 1);
+}
+
+/* A key that is read again, because its answer was not kept, counts again: without the table each would be read. */
+static int64_t
+keys_asked(const clo_lookup *lk)
+{
+    int64_t keys = (int64_t)lk->asked.n, read = lk->reads - lk->n_ahead;
+
+    return keys > read ? keys : read;
 }
 
 /* How many pages may have been asked for by now; see above. Sets all_paid. */
 static int64_t
 allowance(clo_lookup *lk)
 {
-    int64_t keys = (int64_t)lk->asked.n, all = pages(lk), paid = 2 * keys - lk->reads;
+    int64_t keys = keys_asked(lk), all = pages(lk), paid = 2 * keys - lk->reads;
 
     if (keys < 2)
         return 0;
@@ -756,15 +565,16 @@ begin_walk(clo_lookup *lk)
         lk->off = true;
 }
 
-/* What is known of the size says that the rows will not fit. */
+/* What is known of the size says that hardly any rows will fit. */
 static bool
 too_large(const clo_lookup *lk)
 {
     int64_t total = clo_cursor_total(lk->walk);
     int64_t max = clo_config_int(&lk->client->config, CLO_OPT_LOOKUP_BYTES);
 
-    return total > 0 && lk->rows_seen > 0 && !lk->by_id &&
-           (double)lk->bytes / (double)lk->rows_seen * (double)total > (double)max;
+    return total > 0 && lk->rows_seen > 0 && !lk->by_id && !clo_rowset_lacks(lk->rows, NULL) &&
+           (double)clo_rowset_bytes(lk->rows) / (double)lk->rows_seen * (double)total >
+               (double)max * CLO_ROW_PARTS;
 }
 
 /* Takes in the rows that have arrived, and asks for the pages that are allowed. */
@@ -818,6 +628,20 @@ turn(clo_lookup *lk)
     lk->busy = false;
 }
 
+/* ---- what walk.c asks ----------------------------------------------------------------------- */
+
+clo_rowset *
+clo_lookup_whole(const clo_scan *s)
+{
+    for (clo_lookup *lk = s->client->lookups; lk != NULL; lk = lk->next)
+        if (lk->table == s->table && lk->complete && lk->n_quals == 0 &&
+            memcmp(&lk->fetch, &s->fetch, sizeof lk->fetch) == 0 &&
+            !clo_rowset_lacks(lk->rows, NULL) &&
+            lk->generation == clo_cache_generation(lk->client->cache))
+            return clo_rowset_ref(lk->rows);
+    return NULL;
+}
+
 /* ---- what fetch.c asks ---------------------------------------------------------------------- */
 
 bool
@@ -831,7 +655,9 @@ clo_lookup_want(clo_lookup *lk, const clo_value *key, const clo_json *params)
     for (int i = 0; i < lk->n_ahead; i++)
         if (lk->ring[i].len == key->len && memcmp(lk->ring[i].key, key->text, key->len) == 0)
             lk->ring[i].used = true;
-    if (lk->complete) /* nothing is counted any more */
+    /* Where nothing is left to decide they only serve to read no key ahead twice. */
+    if (clo_lookup_serves_all(lk) ||
+        ((lk->complete || lk->off || lk->full) && lk->asked.n >= MAX_ASKED))
         return true;
     return what != NULL && clo_idset_add(&lk->asked, what, len) != CLO_IDSET_NOMEM;
 }
@@ -848,14 +674,14 @@ clo_lookup_find(clo_lookup *lk, const clo_value *key, clo_json **doc)
     clo_err_clear(
         &ignored); /* a text of ours that does not parse: memory is short; send the read */
     if (lk->by_id)
-        *doc = object_of(lk, key, &ignored);
-    else if (lk->complete)
-        *doc = list_of(lk, key, &ignored);
+        *doc = clo_rowset_object(lk->rows, key, lk->table->name, &ignored);
+    else if (lk->complete && !clo_rowset_lacks(lk->rows, key)) /* `varies`: more than asked for */
+        *doc = clo_rowset_list(lk->rows, key, !lk->varies, lk->table->name, &ignored);
     if (*doc != NULL)
         return CLO_FOUND_DOC;
-    if (lk->complete || lk->walk == NULL)
+    if (lk->complete || lk->walk == NULL || clo_rowset_lacks(lk->rows, key))
         return CLO_FOUND_SEND;
-    if ((lk->all_paid || pages_seen(lk) == 0 || !may_read(lk)) && lk->gate.in_flight > 0)
+    if ((lk->all_paid || pages_seen(lk) == 0 || !clo_lookup_may_read(lk)) && lk->gate.in_flight > 0)
         return CLO_FOUND_LATER; /* only ever for something that is under way */
     return CLO_FOUND_SEND;
 }
@@ -881,119 +707,12 @@ clo_lookup_cost(clo_lookup *lk, clo_fetch_cost *cost)
     lk->unclaimed.bytes = 0;
 }
 
-/* ---- reading ahead -------------------------------------------------------------------------- */
-
-/* Reads one more key; false when it can't, for whatever reason. */
-static bool
-read_ahead(clo_lookup *lk, const char *key, size_t len)
-{
-    const clo_tool *tool = clo_tool_find(lk->by_id ? lk->table->get : lk->table->list);
-    const clo_filter *f = clo_table_filter(lk->table, lk->column, CLO_OP_EQ);
-    const char *name = lk->by_id ? lk->table->get_param : f != NULL ? f->param : NULL;
-    clo_err err;
-    clo_json *params = NULL;
-    ahead *a = &lk->ring[lk->n_ahead];
-
-    clo_err_clear(&err);
-    if (tool != NULL && name != NULL && lk->params != NULL)
-        params = clo_json_parse(lk->params, strlen(lk->params), "params", &err);
-    if (params == NULL)
-        return false;
-    *a = (ahead){.key = clo_strndup(key, len), .len = len, .seen = true};
-    if (a->key != NULL && clo_json_put_str(params, name, key, len)) {
-        a->fetch = clo_fetch_start(lk->client, tool->name, params, false, &err);
-        params = NULL;
-    }
-    clo_json_free(params);
-    if (a->fetch == NULL) {
-        clo_free(a->key);
-        return false;
-    }
-    lk->n_ahead++;
-    lk->reads++;
-    return true;
-}
-
-/* Looks for the row that the loop stands in, and at those that come after it. */
-static void
-follow(clo_lookup *lk, const clo_json *rows, size_t at, const clo_column *c, const clo_value *key)
-{
-    size_t len = 0, n = clo_json_len(rows);
-    const char *path = clo_column_path(c);
-    const char *s = clo_json_str(clo_json_get(clo_json_at(rows, at), path), &len);
-
-    if (s == NULL || len != key->len || memcmp(s, key->text, len) != 0)
-        return;
-    for (size_t i = at + 1; i < n && i <= at + LOOK_ROWS; i++) {
-        clo_value v;
-        int k = 0;
-
-        s = clo_json_str(clo_json_get(clo_json_at(rows, i), path), &len);
-        if (s == NULL || len == 0 || strlen(s) != len || strpbrk(s, "/?#%\\ ") != NULL)
-            continue;
-        while (k < lk->n_ahead && (lk->ring[k].len != len || memcmp(lk->ring[k].key, s, len) != 0))
-            k++;
-        v = clo_text(s, len);
-        if (k < lk->n_ahead)
-            lk->ring[k].seen = true;
-        else if (lk->n_ahead < lk->credit && may_read(lk) && !clo_idset_has(&lk->asked, s, len) &&
-                 !(lk->by_id && row_of(lk, &v) != NULL) && !read_ahead(lk, s, len))
-            return;
-    }
-}
-
-/* Settles what became of the keys read ahead: used, or passed by. */
-static void
-settle(clo_lookup *lk, int width)
-{
-    for (int i = lk->n_ahead - 1; i >= 0; i--) {
-        bool used = lk->ring[i].used;
-
-        if (!used && lk->ring[i].seen)
-            continue;
-        lk->credit = used ? lk->credit * 2 : lk->credit / 2;
-        if (lk->credit > width)
-            lk->credit = width;
-        drop_ahead(lk, i);
-    }
-}
-
-void
-clo_lookup_ahead(clo_lookup *lk, const clo_value *key)
-{
-    int width = (int)clo_config_int(&lk->client->config, CLO_OPT_CONCURRENCY);
-
-    if (width > MAX_AHEAD)
-        width = MAX_AHEAD;
-    settle(lk, width); /* those that were used */
-    if (lk->complete || lk->all_paid || lk->varies || lk->params == NULL || lk->credit == 0 ||
-        width < 2 || clo_config_int(&lk->client->config, CLO_OPT_CACHE_BYTES) < SMALL_CACHE)
-        return;
-    for (int i = 0; i < lk->n_ahead; i++)
-        lk->ring[i].seen = false;
-    for (const clo_cursor *c = lk->client->cursors; c != NULL; c = clo_cursor_next_open(c)) {
-        const clo_plan *plan;
-        size_t at = 0;
-        const clo_json *rows = clo_cursor_ahead(c, &at, &plan);
-
-        for (int i = 0; rows != NULL && (size_t)i < plan->table->n_columns; i++)
-            if (plan->table->columns[i].type == CLO_T_TEXT && clo_colset_has(&plan->needed, i))
-                follow(lk, rows, at, &plan->table->columns[i], key);
-    }
-    settle(lk, width); /* those that were passed by */
-}
-
 void
 clo_lookups_poll(clo_client *client)
 {
     for (clo_lookup *lk = client->lookups; lk != NULL; lk = lk->next) {
-        clo_err ignored;
-
         if (lk->walk != NULL)
             turn(lk);
-        for (int i = 0; i < lk->n_ahead; i++) {
-            clo_err_clear(&ignored); /* who asks for the key meets the error itself */
-            (void)clo_fetch_poll(lk->ring[i].fetch, &ignored);
-        }
+        clo_ahead_poll(lk);
     }
 }

@@ -1,6 +1,6 @@
 /*
  * scan.h - what the files of the reading side share (plan.c, planenc.c, idset.c, fetch.c, conds.c,
- * keyset.c, walk.c, cursor.c, fields.c). Nobody else includes it.
+ * keyset.c, walk.c, cursor.c, fields.c, and by lookup.h the files behind it). Nobody else includes it.
  *
  *   cursor    one scan: makes walks, hands their rows out one by one
  *   walk      one list (or one get): its pages in order, every row checked
@@ -65,6 +65,8 @@ clo_fetch *clo_fetch_start(clo_client *client, const char *tool, clo_json *param
 /* The same, for one of many keys: `lookup` may know the answer without asking. */
 clo_fetch *clo_fetch_lookup(clo_client *client, const char *tool, clo_json *params,
                             clo_lookup *lookup, const clo_value *key, clo_err *err);
+/* An answer that is known already. Takes over doc. */
+clo_fetch *clo_fetch_known(clo_client *client, clo_json *doc, clo_err *err);
 /* Never waits: DONE, AGAIN or ERROR, and the same again when asked again. */
 clo_status clo_fetch_poll(clo_fetch *f, clo_err *err);
 const clo_json *clo_fetch_doc(const clo_fetch *f); /* after DONE; lives as long as the fetch */
@@ -103,6 +105,14 @@ clo_json *clo_cond_json(const clo_cond *c, size_t which, const clo_tool *tool, c
 /* Shows the condition's value where the row has no such field. */
 void clo_cond_echo(const clo_cond *c, size_t which, const clo_json *row, const clo_colset *needed,
                    clo_value *vals);
+
+/* ---- rowset.c: rows of a whole table, kept by lookup.c ---- */
+typedef struct clo_rowset clo_rowset;
+clo_rowset *clo_rowset_ref(clo_rowset *set);
+void clo_rowset_unref(clo_rowset *set); /* NULL is fine */
+/* The n rows from *at on, as a page that says whether there are more; moves *at behind them. NULL: `err`. */
+clo_json *clo_rowset_page(const clo_rowset *set, size_t *at, size_t n, const char *name,
+                          clo_err *err);
 
 /* ---- walks: what keyset.c, ask.c, walk.c and cursor.c share ------------------------------------ */
 
@@ -178,9 +188,11 @@ typedef struct clo_walk {
     int ramp;          /* pages that may be queued now */
     bool opened;       /* a page of the present segment has been read */
     bool ended;
-    bool no_fields; /* the list refused _fields */
-    int64_t total;  /* total_results, -1: not said */
-    int64_t cap;    /* largest _skip, -1: not known */
+    bool no_fields;   /* the list refused _fields */
+    int64_t total;    /* total_results, -1: not said */
+    int64_t cap;      /* largest _skip, -1: not known */
+    clo_rowset *rest; /* the table, where it has been read whole: not asked for any more */
+    size_t rest_at;   /* the next row of it */
 
     /* proof that rows neither repeat for ever nor slip through */
     clo_idset seen;
@@ -246,6 +258,8 @@ void clo_lookup_sent(clo_lookup *lk, const clo_json *params);
 void clo_lookup_ahead(clo_lookup *lk, const clo_value *key);
 /* What reading the table has cost since this was asked last. */
 void clo_lookup_cost(clo_lookup *lk, clo_fetch_cost *cost);
+/* The rows of this scan's table, a reference, when a lookup has read it whole with the same columns. NULL: none has. */
+clo_rowset *clo_lookup_whole(const clo_scan *scan);
 void clo_lookups_poll(clo_client *client); /* lets calls move, without waiting */
 void clo_lookups_end(clo_client *client);  /* the statement is over */
 
