@@ -99,6 +99,8 @@ clo_walk_drop_pages(clo_walk *w)
 {
     clo_page *p;
 
+    if (w->first != NULL)
+        w->rest_at = 0; /* some may be of the rest; rows that were handed out are dropped by id */
     while ((p = w->first) != NULL) {
         w->first = p->next;
         free_page(w, p);
@@ -123,6 +125,7 @@ clo_walk_free(clo_walk *w)
         return;
     close_page(w);
     clo_walk_drop_pages(w);
+    clo_rowset_unref(w->rest);
     clo_idset_free(&w->seen);
     clo_free(w->first_id);
     clo_free(w->last_id);
@@ -189,45 +192,87 @@ looked_up(const clo_walk *w)
     return &c->values[c->slot->op == CLO_OP_IN ? w->which : 0];
 }
 
-static bool
-ask_page(clo_walk *w, clo_err *err)
+/* Puts a page into the queue. Takes over the fetch; NULL stays NULL. */
+static clo_page *
+enqueue(clo_walk *w, clo_fetch *fetch, clo_err *err)
 {
     clo_scan *s = w->scan;
-    clo_json *params = clo_walk_params(w, w->next_skip, w->limit, err);
-    clo_page *p = params != NULL ? clo_calloc(1, sizeof *p) : NULL;
+    clo_page *p = fetch != NULL ? clo_calloc(1, sizeof *p) : NULL;
 
     if (p == NULL) {
-        if (params != NULL)
+        if (fetch != NULL)
             clo_err_nomem(err);
-        clo_json_free(params);
-        return false;
+        clo_fetch_free(fetch);
+        return NULL;
     }
-    if (s->lookup != NULL && !w->moved && w->next_skip == 0)
-        p->fetch = clo_fetch_lookup(s->client, s->tool->name, params, s->lookup, looked_up(w), err);
-    else
-        p->fetch = clo_fetch_start(s->client, s->tool->name, params, w->moved, err);
-    if (p->fetch == NULL) {
-        clo_free(p);
-        return false;
-    }
+    p->fetch = fetch;
     p->flying = true;
     p->skip = w->next_skip;
-    p->limit = w->limit;
     if (w->last != NULL)
         w->last->next = p;
     else
         w->first = p;
     w->last = p;
     w->queued++;
-    p->expect = w->stride;
-    p->overlap = w->next_skip > w->base ? overlap(w) : 0;
-    w->next_skip += w->stride - overlap(w);
     s->held++;
     s->gate->asked++;
     s->gate->in_flight++;
     if (s->gate->in_flight > s->gate->most)
         s->gate->most = s->gate->in_flight;
+    return p;
+}
+
+static bool
+ask_page(clo_walk *w, clo_err *err)
+{
+    clo_scan *s = w->scan;
+    clo_json *params = clo_walk_params(w, w->next_skip, w->limit, err);
+    clo_fetch *fetch;
+    clo_page *p;
+
+    if (params == NULL)
+        return false;
+    if (s->lookup != NULL && !w->moved && w->next_skip == 0)
+        fetch = clo_fetch_lookup(s->client, s->tool->name, params, s->lookup, looked_up(w), err);
+    else
+        fetch = clo_fetch_start(s->client, s->tool->name, params, w->moved, err);
+    p = enqueue(w, fetch, err);
+    if (p == NULL)
+        return false;
+    p->limit = w->limit;
+    p->expect = w->stride;
+    p->overlap = w->next_skip > w->base ? overlap(w) : 0;
+    w->next_skip += w->stride - overlap(w);
     return true;
+}
+
+/* Whether a lookup has read the whole table meanwhile. It has every row that was there all the time, which is what a scan
+ * promises; those that were handed out are dropped by id. */
+static bool
+knows_rest(clo_walk *w)
+{
+    const clo_scan *s = w->scan;
+
+    if (w->rest != NULL || s->client->lookups == NULL || s->n_conds > 0 || s->multi ||
+        s->plan->access != CLO_BY_LIST || s->plan->order >= 0 || w->base > 0 ||
+        w->parent_id != NULL || w->each_value != NULL || s->table->pager != CLO_PAGE_OFFSET)
+        return w->rest != NULL;
+    w->rest = clo_lookup_whole(s);
+    if (w->rest == NULL)
+        return false;
+    w->cap = -1;
+    w->key.sorted = w->key.bounded = false;
+    return true;
+}
+
+static bool
+take_rest(clo_walk *w, clo_err *err)
+{
+    clo_scan *s = w->scan;
+    clo_json *doc =
+        clo_rowset_page(w->rest, &w->rest_at, (size_t)s->table->page_max, s->table->name, err);
+
+    return doc != NULL && enqueue(w, clo_fetch_known(s->client, doc, err), err) != NULL;
 }
 
 int
@@ -236,7 +281,7 @@ clo_walk_fill(clo_walk *w, bool head, clo_err *err)
     int n = 0;
 
     while (may_ask(w, head)) {
-        if (!ask_page(w, err))
+        if (!(knows_rest(w) ? take_rest(w, err) : ask_page(w, err)))
             return -1;
         n++;
     }
@@ -601,8 +646,9 @@ static clo_status
 settle(clo_walk *w, const clo_page *p, const envelope *e, size_t fresh, bool mismatch, clo_err *err)
 {
     clo_pager pager = w->scan->table->pager;
-    bool by_key = w->key.sorted || w->key.bounded; /* reads rows again that were seen before */
-    bool beyond = e->n > (size_t)p->overlap;       /* more than the row that pages share */
+    /* Reads rows again that were seen before. */
+    bool by_key = w->key.sorted || w->key.bounded || w->rest != NULL;
+    bool beyond = e->n > (size_t)p->overlap; /* more than the row that pages share */
     bool more = e->has_more_known ? e->has_more
                                   : pager == CLO_PAGE_OFFSET && (fresh > 0 || (by_key && beyond));
     bool repeated = e->n > 0 && w->first_id != NULL && w->opened &&
@@ -738,6 +784,8 @@ refused(clo_walk *w, const clo_err *why, clo_err *err)
     const clo_page *p = w->first;
     int64_t skip = p->skip;
 
+    if (w->rest != NULL)
+        return ask_again(w, skip); /* what this page would have brought is known */
     if (why->code == CLO_E_NOTFOUND && why->provider && (w->get || w->parent_id != NULL) &&
         skip == 0)
         return CLO_DONE;

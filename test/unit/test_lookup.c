@@ -275,6 +275,114 @@ part_of_the_table(void **state)
     end(l);
 }
 
+/* Rows in `groups` groups instead of ten. */
+static void
+regroup(loop *l, int groups)
+{
+    for (int i = 0; i < l->f->n; i++)
+        l->f->rows[i].group = l->f->rows[i].id % groups;
+}
+
+static int
+look_groups(loop *l, int groups, int rows)
+{
+    int before = l->f->n_calls;
+
+    for (int i = 0; i < groups; i++) {
+        char key[32];
+
+        snprintf(key, sizeof key, "group_%d", i);
+        assert_int_equal(look(l, key), rows);
+    }
+    return l->f->n_calls - before;
+}
+
+/* Lists of keys: those that fit are known from then on, and the calls stay within twice those of the best plan
+ * with as much memory: the table once, and one for each key that does not fit. */
+static void
+lists_that_do_not_fit(void **state)
+{
+    static const char *const room[] = {"1000", "20000", "60000", "120000", "200000", "1000000"};
+    enum { GROUPS = 300, EACH = 8, PAGES = 25 };
+    int last = GROUPS + 1;
+
+    (void)state;
+    for (size_t i = 0; i < CLO_ARRAY_LEN(room); i++) {
+        loop *l = begin(GROUPS * EACH, "close_contacts", "lead_id");
+        int calls, again, best;
+
+        regroup(l, GROUPS);
+        set(l, "lookup_bytes", room[i]);
+        set(l, "cache_bytes", "0");
+        calls = look_groups(l, GROUPS, EACH);
+        again = look_groups(l, GROUPS, EACH);
+        best = PAGES + again < GROUPS ? PAGES + again : GROUPS;
+        if (calls > 2 * best)
+            fail_msg("%s bytes: %d calls, best %d", room[i], calls, best);
+        assert_true(again <= last);
+        last = again;
+        end(l);
+    }
+    assert_int_equal(last, 0); /* all of it fits */
+}
+
+/* A scan drives the loop over its own table: as soon as the loop has read it, the scan asks for nothing more,
+ * and hands out each row once. */
+static void
+a_table_joined_with_itself(void **state)
+{
+    enum { ROWS = 3000, PAGES = 31, WINDOW = 8 };
+
+    (void)state;
+    for (int way = 0; way < 4; way++) {
+        loop *l = begin(ROWS, "close_contacts", "lead_id");
+        clo_question q = {.table = l->table, .complete = true};
+        static bool seen[2 * ROWS];
+        clo_cursor *outer;
+        clo_plan plan;
+        clo_status st;
+        int n = 0;
+
+        regroup(l, ROWS / 3);
+        set(l, "cache_bytes", "0"); /* nothing is shared by chance */
+        if (way == 1)
+            set(l, "concurrency", "1");
+        if (way == 2) {
+            l->f->delete_at = 20; /* behind the outer scan: none of its rows slips through */
+            l->f->delete_row = 1;
+            l->f->delete_n = 1;
+        }
+        l->f->no_has_more = way == 3;
+        clo_colset_add(&q.needed, clo_table_column(l->table, "lead_id"));
+        clo_colset_add(&q.needed, clo_table_column(l->table, "id"));
+        assert_int_equal(clo_plan_make(l->client, &q, &plan, &l->err), CLO_OK);
+        outer = clo_cursor_open(l->client, &plan, NULL, -1, 0, &l->err);
+        assert_non_null(outer);
+        memset(seen, 0, sizeof seen);
+        while ((st = clo_cursor_step(outer, 1000, &l->err)) == CLO_ROW || st == CLO_AGAIN) {
+            const clo_value *row = clo_cursor_row(outer);
+            char key[32];
+            int id;
+
+            if (st == CLO_AGAIN)
+                continue;
+            id = atoi(row[clo_table_column(l->table, "id")].text + 4);
+            assert_false(seen[id]);
+            seen[id] = true;
+            snprintf(key, sizeof key, "%s", row[clo_table_column(l->table, "lead_id")].text);
+            assert_true(look(l, key) >= 2);
+            n++;
+        }
+        assert_int_equal(st, CLO_DONE);
+        assert_in_range(n, ROWS - (way == 2), ROWS);
+        clo_cursor_free(outer);
+        /* Without has_more the end of each list is a request of its own. */
+        if (l->f->n_calls > (way == 3 ? 3 : 2) * PAGES + 2 * WINDOW)
+            fail_msg("way %d: %d calls, best %d", way, l->f->n_calls, PAGES);
+        end(l);
+    }
+}
+
 static void
 a_cursor_dropped_while_the_table_is_read(void **state)
 {
@@ -299,6 +407,8 @@ main(void)
         cmocka_unit_test(one_call_in_flight),
         cmocka_unit_test(lists_by_key),
         cmocka_unit_test(part_of_the_table),
+        cmocka_unit_test(lists_that_do_not_fit),
+        cmocka_unit_test(a_table_joined_with_itself),
         cmocka_unit_test(a_cursor_dropped_while_the_table_is_read),
     };
 
