@@ -66,10 +66,10 @@ def counts(text):
     return (int(tap[-1]), 0) if tap else (0, 0)
 
 
-def run(name, command, printing):
+def run(name, command, env, printing):
     """One suite; (passed, failed)."""
     start = time.monotonic()
-    done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+    done = subprocess.run(command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True, errors="replace", check=False)
     passed, failed = counts(done.stdout)
     bad = done.returncode != 0 or failed or not passed
@@ -81,6 +81,20 @@ def run(name, command, printing):
         print(f"{'FAIL' if bad else 'ok  '} {name}: {passed} passed, {failed} failed"
               f" ({time.monotonic() - start:.0f} s)", flush=True)
     return passed, failed
+
+
+def run_lanes(lanes, env=None):
+    """Runs lists of (name, command) side by side, prints the counts; the status to exit with."""
+    printing = threading.Lock()
+
+    def follow(lane):
+        return [run(name, command, env, printing) for name, command in lane]
+
+    with concurrent.futures.ThreadPoolExecutor(max_workers=len(lanes)) as pool:
+        results = [result for lane in pool.map(follow, lanes) for result in lane]
+    passed, failed = (sum(column) for column in zip(*results)) if results else (0, 0)
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed or not passed else 0
 
 
 def main():
@@ -95,16 +109,7 @@ def main():
             continue
         if not args.suite or any(word in name for word in args.suite):
             lanes[host or "sqlite"].append((name, command))
-    printing = threading.Lock()
-
-    def follow(lane):
-        return [run(name, command, printing) for name, command in lane]
-
-    with concurrent.futures.ThreadPoolExecutor(max_workers=len(lanes)) as pool:
-        results = [result for lane in pool.map(follow, lanes.values()) for result in lane]
-    passed, failed = (sum(column) for column in zip(*results)) if results else (0, 0)
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed or not passed else 0
+    return run_lanes(lanes.values())
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
-from run_all import ROOT, counts  # noqa: E402
+from run_all import ROOT, run_lanes  # noqa: E402
 
 VALGRIND = ["valgrind", "--quiet", "--error-exitcode=9", "--leak-check=full", "--errors-for-leak-kinds=definite",
             f"--suppressions={HERE}/valgrind.supp"]
@@ -32,21 +32,20 @@ def sample(every):
 
 
 def commands(build, valgrind, every):
-    """Name and command of each suite."""
+    """Name and command of each suite, in two lists that run side by side."""
     variant = os.path.join(build, "debug" if valgrind else "asan")
     standin = os.path.join(variant, "close-standin")
     if not os.path.lexists(standin):
         os.symlink("../close-standin", standin)
-    for path in sorted(glob.glob(f"{variant}/unit/test_*")):
-        if os.access(path, os.X_OK) and not path.endswith(".d"):
-            yield os.path.basename(path), (VALGRIND if valgrind else []) + [path]
+    suites = [(os.path.basename(path), (VALGRIND if valgrind else []) + [path])
+              for path in sorted(glob.glob(f"{variant}/unit/test_*"))
+              if os.access(path, os.X_OK) and not path.endswith(".d")]
     conformance = [*CONFORMANCE, "--build", variant]
     if valgrind:
-        yield "conformance", [*conformance, "--valgrind", "--filter", sample(every)]
-        return
-    yield "conformance", [*conformance, "--engine", "asan"]
-    yield "host", [sys.executable, "test/sqlite/check_sqlite.py", "--build", variant, "--asan"]
-    yield "outbox", [sys.executable, "test/sqlite/check_outbox.py", "--build", build, "--asan", variant]
+        return suites, [("conformance", [*conformance, "--valgrind", "--filter", sample(every)])]
+    suites.append(("conformance", [*conformance, "--engine", "asan"]))
+    suites.append(("outbox", [sys.executable, "test/sqlite/check_outbox.py", "--build", build, "--asan", variant]))
+    return suites, [("host", [sys.executable, "test/sqlite/check_sqlite.py", "--build", variant, "--asan"])]
 
 
 def main():
@@ -57,19 +56,7 @@ def main():
     args = parser.parse_args()
     env = dict(os.environ, ASAN_OPTIONS="detect_leaks=1:abort_on_error=0:exitcode=9",
                UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1")
-    passed = failed = 0
-    for name, command in commands(os.path.abspath(args.build), args.valgrind, args.every):
-        done = subprocess.run(command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, errors="replace", check=False)
-        good, bad = counts(done.stdout)
-        if done.returncode or bad or not good:
-            bad = max(bad, 1)
-            sys.stdout.write(done.stdout[-20000:] + "\n")
-        print(f"{'FAIL' if bad else 'ok  '} {name}: {good} passed, {bad} failed", flush=True)
-        passed += good
-        failed += bad
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed or not passed else 0
+    return run_lanes(commands(os.path.abspath(args.build), args.valgrind, args.every), env)
 
 
 if __name__ == "__main__":
