@@ -441,6 +441,7 @@ struct clo_client {
     struct clo_fetch *fetches;  /* reads under way, for sharing (fetch.c) */
     struct clo_cursor *cursors; /* the open ones, newest first (cursor.c) */
     struct clo_lookup *lookups; /* what single lookups of this statement share (lookup.c) */
+    struct clo_again *agains;   /* tables that this statement has read whole (again.c) */
     clo_log_entry *log;
     size_t log_cap, log_len, log_next;
     int64_t stat[16];

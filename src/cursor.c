@@ -182,8 +182,10 @@ prepare(clo_cursor *cur, const clo_bind *binds, int64_t offset, clo_err *err)
                (cur->n_values > 1 || cur->n_each > 1 || clo_plan_walks_parent(&cur->plan));
     s->expect = s->n_conds == 0 && !s->multi ? clo_known_rows(cur->client, t) : -1;
     place_offset(cur, offset);
-    if (!cur->raw && cur->state == RUNNING)
+    if (!cur->raw && cur->state == RUNNING) {
         clo_lookup_join(s);
+        clo_again_begin(s);
+    }
     cur->walk_ramp = cur->limit >= 0 ? 1 : s->width;
     cur->max_rows = cur->raw ? 0 : clo_config_int(&cur->client->config, CLO_OPT_MAX_ROWS);
     if (cur->limit == 0)
@@ -210,6 +212,7 @@ clo_statement_end(clo_client *client)
     if (--client->open_cursors > 0)
         return;
     clo_lookups_end(client);
+    clo_agains_end(client);
     if (client->cache != NULL && clo_config_int(&client->config, CLO_OPT_CACHE_TTL_MS) == 0)
         clo_cache_clear(client->cache);
 }
@@ -757,6 +760,7 @@ clo_cursor_free(clo_cursor *cur)
         return;
     stop_all(cur);
     clo_lookup_leave(&cur->scan);
+    clo_again_leave(&cur->scan);
     for (int i = 0; i < cur->scan.n_conds; i++)
         clo_cond_free(&cur->scan.conds[i]);
     clo_arena_free(cur->bind_arena);

@@ -8,6 +8,7 @@
  *   conds     the bound values: what is sent, and what a row must satisfy
  *   fetch     one read, shared by all cursors that ask the same at the same time
  *   lookup    what many reads of single rows have in common: read ahead, or the whole table
+ *   again     a table that one statement scans more than once
  *   idset     ids already seen
  */
 #ifndef CLO_SCAN_H
@@ -53,6 +54,7 @@ void clo_idset_free(clo_idset *set);
 /* ---- fetch.c -------------------------------------------------------------------------------- */
 typedef struct clo_fetch clo_fetch;
 typedef struct clo_lookup clo_lookup;
+typedef struct clo_again clo_again;
 typedef struct clo_fetch_cost {
     int attempts; /* 0 when it came from the cache */
     int64_t bytes;
@@ -135,6 +137,7 @@ typedef struct clo_scan {
     clo_gate *gate;
     clo_lookup *lookup; /* NULL: every read is sent */
     int lookup_cond;    /* the condition that is looked up */
+    clo_again *again;   /* NULL: not a scan of the whole table */
     int width;          /* pages that may be held */
     int held;           /* pages asked for and not used up */
     size_t page_bytes;  /* memory of the largest page so far */
@@ -262,6 +265,20 @@ void clo_lookup_cost(clo_lookup *lk, clo_fetch_cost *cost);
 clo_rowset *clo_lookup_whole(const clo_scan *scan);
 void clo_lookups_poll(clo_client *client); /* lets calls move, without waiting */
 void clo_lookups_end(clo_client *client);  /* the statement is over */
+
+/* ---- again.c ---- */
+/* Every row of the table, as it comes: no condition, order or offset. */
+bool clo_scan_is_whole(const clo_scan *scan);
+/* A scan begins; sets scan->again. Never fails. */
+void clo_again_begin(clo_scan *scan);
+void clo_again_leave(clo_scan *scan);
+/* A row that is new to the scan. */
+void clo_again_row(clo_scan *scan, const clo_json *row);
+/* The scan has all its rows (`whole`), or needs not be kept. */
+void clo_again_stop(clo_scan *scan, bool whole);
+/* The rows of its table, a reference, when they were kept. NULL: they were not. */
+clo_rowset *clo_again_rows(const clo_scan *scan);
+void clo_agains_end(clo_client *client); /* the statement is over */
 
 /* ---- cursor.c ---- */
 /* A cursor for the core itself: rows as they came, and no part of any statement. */

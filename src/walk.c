@@ -246,20 +246,21 @@ ask_page(clo_walk *w, clo_err *err)
     return true;
 }
 
-/* Whether a lookup has read the whole table meanwhile. It has every row that was there all the time, which is what a scan
- * promises; those that were handed out are dropped by id. */
+/* Whether the whole table has been read meanwhile, for a lookup or by an earlier scan. What was kept has every row that was
+ * there all the time, which is what a scan promises; those that were handed out are dropped by id. */
 static bool
 knows_rest(clo_walk *w)
 {
-    const clo_scan *s = w->scan;
+    clo_scan *s = w->scan;
 
-    if (w->rest != NULL || s->client->lookups == NULL || s->n_conds > 0 || s->multi ||
-        s->plan->access != CLO_BY_LIST || s->plan->order >= 0 || w->base > 0 ||
-        w->parent_id != NULL || w->each_value != NULL || s->table->pager != CLO_PAGE_OFFSET)
+    if (w->rest != NULL || !clo_scan_is_whole(s))
         return w->rest != NULL;
-    w->rest = clo_lookup_whole(s);
+    w->rest = clo_again_rows(s);
+    if (w->rest == NULL)
+        w->rest = clo_lookup_whole(s);
     if (w->rest == NULL)
         return false;
+    clo_again_stop(s, false);
     w->cap = -1;
     w->key.sorted = w->key.bounded = false;
     return true;
@@ -515,6 +516,7 @@ take_row(clo_walk *w, const envelope *e, size_t i, int64_t *prev, bool *mismatch
             return CLO_OK;
     }
     w->keep[i] = 1;
+    clo_again_row(s, row);
     return CLO_OK;
 }
 
@@ -678,6 +680,15 @@ settle(clo_walk *w, const clo_page *p, const envelope *e, size_t fresh, bool mis
     return CLO_OK;
 }
 
+static bool
+was_kept(const clo_page *p)
+{
+    clo_fetch_cost cost;
+
+    (void)clo_fetch_cost_once(p->fetch, &cost);
+    return cost.cached;
+}
+
 /* The list is longer than the service pages, which its first page has told: the list starts again in the order
  * that it can be continued in. The rows of this page are handed out all the same, and dropped when they come
  * again: often they are all that is wanted. */
@@ -706,6 +717,8 @@ open_page(clo_walk *w, clo_err *err)
     sort = !w->opened && clo_walk_needs_sorting(w);
     if (!joins(w, p, &e))
         return step_back(w, p, err);
+    if (!w->opened && was_kept(p))
+        clo_again_stop(w->scan, false); /* as long as the cache serves, nothing else need */
     if (take_rows(w, &e, &mismatch, &fresh, err) != CLO_OK)
         return CLO_ERROR;
     if (mismatch && distrust(w, &restart, err) != CLO_OK)
@@ -830,8 +843,10 @@ clo_walk_next(clo_walk *w, const clo_json **row, clo_err *err)
             close_page(w);
         }
         if (w->first == NULL) {
-            if (w->ended)
+            if (w->ended) {
+                clo_again_stop(w->scan, true);
                 return CLO_DONE;
+            }
             if (w->cap < 0 || w->next_skip <= w->cap)
                 return CLO_AGAIN;
             if (clo_walk_continue(w, err) != CLO_OK)

@@ -383,6 +383,105 @@ a_table_joined_with_itself(void **state)
     }
 }
 
+/* ---- whole tables ----------------------------------------------------------------------------- */
+
+/* Rows of the whole table, at most `most` of them; -1: an error. None comes twice. */
+static int
+scan_all(loop *l, int most)
+{
+    clo_question q = {.table = l->table, .complete = true};
+    static bool seen[FK_ROWS];
+    int id = clo_table_column(l->table, "id"), n = 0;
+    clo_status st = CLO_ROW;
+    clo_cursor *cur;
+    clo_plan plan;
+
+    clo_colset_add(&q.needed, id);
+    assert_int_equal(clo_plan_make(l->client, &q, &plan, &l->err), CLO_OK);
+    cur = clo_cursor_open(l->client, &plan, NULL, -1, 0, &l->err);
+    assert_non_null(cur);
+    memset(seen, 0, sizeof seen);
+    while (n < most && (st == CLO_ROW || st == CLO_AGAIN)) {
+        st = clo_cursor_step(cur, 1000, &l->err);
+        if (st == CLO_ROW) {
+            int i = atoi(clo_cursor_row(cur)[id].text + 4);
+
+            assert_false(seen[i]);
+            seen[i] = true;
+            n++;
+        }
+    }
+    clo_cursor_free(cur);
+    return st == CLO_ERROR ? -1 : n;
+}
+
+static int
+calls_of_scan(loop *l, int rows)
+{
+    int before = l->f->n_calls;
+
+    assert_int_equal(scan_all(l, FK_ROWS), rows);
+    return l->f->n_calls - before;
+}
+
+static void
+a_table_scanned_again_and_again(void **state)
+{
+    enum { ROWS = 1500, PAGES = 8 };
+
+    (void)state;
+    for (int way = 0; way < 4; way++) {
+        loop *l = begin(ROWS, "close_leads", "id");
+
+        set(l, "cache_bytes", "0");
+        if (way == 1)
+            set(l, "concurrency", "1");
+        if (way == 2)
+            set(l, "lookup_bytes", "20000");
+        if (way == 3)
+            set(l, "lookahead", "off");
+        assert_int_equal(look_id(l, 7), 1); /* stays open: all of this is one statement */
+        assert_int_equal(calls_of_scan(l, ROWS), PAGES);
+        assert_int_equal(scan_all(l, 10), 10); /* left in its first page: nothing to go by */
+        assert_int_equal(calls_of_scan(l, ROWS), PAGES);
+        for (int i = 0; i < 3; i++)
+            assert_int_equal(calls_of_scan(l, ROWS), way < 2 ? 0 : PAGES);
+        clo_cache_clear(l->client->cache); /* what a write does */
+        assert_int_equal(calls_of_scan(l, ROWS), PAGES);
+        assert_int_equal(calls_of_scan(l, ROWS), way < 2 ? 0 : PAGES);
+        stop(l);
+        assert_null(l->client->agains);
+        assert_int_equal(calls_of_scan(l, ROWS), PAGES);
+        end(l);
+    }
+}
+
+/* Rows move and the list has to be continued by key: the rows kept are those of a scan all the same. */
+static void
+a_table_that_moves_between_scans(void **state)
+{
+    loop *l = begin(1500, "close_leads", "id");
+
+    (void)state;
+    set(l, "cache_bytes", "0");
+    l->f->skip_cap = 400;
+    assert_int_equal(look_id(l, 7), 1);
+    assert_true(calls_of_scan(l, 1500) > 8);
+    l->f->delete_at = l->f->n_calls + 3;
+    l->f->delete_row = 900;
+    l->f->delete_n = 1;
+    assert_true(calls_of_scan(l, 1499) > 8);
+    assert_int_equal(calls_of_scan(l, 1499), 0);
+    l->f->fail_at = l->f->n_calls + 2;
+    l->f->fail_words = "{\\\"error\\\":\\\"no\\\"}";
+    clo_cache_clear(l->client->cache);
+    assert_int_equal(scan_all(l, FK_ROWS), -1); /* half a table is none */
+    l->f->fail_at = -1;
+    assert_true(calls_of_scan(l, 1499) > 8);
+    assert_int_equal(calls_of_scan(l, 1499), 0);
+    end(l);
+}
+
 static void
 a_cursor_dropped_while_the_table_is_read(void **state)
 {
@@ -409,6 +508,8 @@ main(void)
         cmocka_unit_test(part_of_the_table),
         cmocka_unit_test(lists_that_do_not_fit),
         cmocka_unit_test(a_table_joined_with_itself),
+        cmocka_unit_test(a_table_scanned_again_and_again),
+        cmocka_unit_test(a_table_that_moves_between_scans),
         cmocka_unit_test(a_cursor_dropped_while_the_table_is_read),
     };
 
