@@ -62,8 +62,8 @@ uint32 clo_pg_wait_name(void); /* for pgstat_report_wait_start */
 
 /* Raises the error with the SQLSTATE of its class. `done` (may be NULL) is added to DETAIL: what
  * had been done before it. */
-void clo_pg_throw(const clo_err *err) pg_attribute_noreturn();
-void clo_pg_throw_after(const clo_err *err, const char *done) pg_attribute_noreturn();
+_Noreturn void clo_pg_throw(const clo_err *err);
+_Noreturn void clo_pg_throw_after(const clo_err *err, const char *done);
 /* UTF-8 of the core in the server's encoding; never throws for odd bytes. */
 const char *clo_pg_local(const char *utf8);
 

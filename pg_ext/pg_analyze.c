@@ -7,6 +7,7 @@
  */
 #include "pg.h"
 
+#include "access/htup_details.h"
 #include "utils/memutils.h"
 
 typedef struct sampler {

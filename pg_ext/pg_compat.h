@@ -1,5 +1,5 @@
 /*
- * pg_compat.h - what differs between PostgreSQL 13 and 17, and nothing else.
+ * pg_compat.h - what differs between PostgreSQL 13 and 19, and nothing else.
  *
  * The rest of pg_ext/ is written against the newest names; this header lets older servers
  * understand them. Each item says from which version the newer form exists.
@@ -21,11 +21,12 @@
 #include "pgstat.h"
 #include "utils/acl.h"
 #include "utils/guc.h"
+#include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/sampling.h"
 
-#if PG_VERSION_NUM < 130000 || PG_VERSION_NUM >= 180000
-#error "Close in SQL supports PostgreSQL 13 to 17"
+#if PG_VERSION_NUM < 130000 || PG_VERSION_NUM >= 200000
+#error "Close in SQL supports PostgreSQL 13 to 19"
 #endif
 
 /* 14: batch inserts, row identity columns that are added through the planner, a header for wait
@@ -141,23 +142,60 @@ clo_pg_rte_user(PlannerInfo *root, RangeTblEntry *rte)
 }
 #endif
 
-/* 17: path constructors take restrictions that were checked elsewhere; named wait events; a relation
- * that is open is asked for its sequence. */
-#if PG_VERSION_NUM >= 170000
+/* 17: path constructors take restrictions that were checked elsewhere, 18: and how many of their nodes are
+ * disabled, before the costs. */
+#if PG_VERSION_NUM >= 180000
+#define clo_pg_scan_path(root, rel, target, rows, startup, total, keys, outer, priv)               \
+    create_foreignscan_path(root, rel, target, rows, 0, startup, total, keys, outer, NULL, NIL,    \
+                            priv)
+#define clo_pg_upper_path(root, rel, target, rows, startup, total, keys, priv)                     \
+    create_foreign_upper_path(root, rel, target, rows, 0, startup, total, keys, NULL, NIL, priv)
+#elif PG_VERSION_NUM >= 170000
 #define clo_pg_scan_path(root, rel, target, rows, startup, total, keys, outer, priv)               \
     create_foreignscan_path(root, rel, target, rows, startup, total, keys, outer, NULL, NIL, priv)
 #define clo_pg_upper_path(root, rel, target, rows, startup, total, keys, priv)                     \
     create_foreign_upper_path(root, rel, target, rows, startup, total, keys, NULL, NIL, priv)
-#define clo_pg_wait_event() WaitEventExtensionNew("CloseRequest")
-#define clo_pg_identity_sequence(table, column) getIdentitySequence(table, column, false)
 #else
 #define clo_pg_scan_path(root, rel, target, rows, startup, total, keys, outer, priv)               \
     create_foreignscan_path(root, rel, target, rows, startup, total, keys, outer, NULL, priv)
 #define clo_pg_upper_path(root, rel, target, rows, startup, total, keys, priv)                     \
     create_foreign_upper_path(root, rel, target, rows, startup, total, keys, NULL, priv)
+#endif
+
+/* 17: named wait events; a relation that is open is asked for its sequence. */
+#if PG_VERSION_NUM >= 170000
+#define clo_pg_wait_event() WaitEventExtensionNew("CloseRequest")
+#define clo_pg_identity_sequence(table, column) getIdentitySequence(table, column, false)
+#else
 #define clo_pg_wait_event() PG_WAIT_EXTENSION
 #define clo_pg_identity_sequence(table, column)                                                    \
     getIdentitySequence(RelationGetRelid(table), column, false)
+#endif
+
+/* 18: sort keys name the comparison instead of its number in a btree; what writes EXPLAIN has headers of
+ * its own; portals are not told that they run once. */
+#if PG_VERSION_NUM >= 180000
+#include "commands/explain_format.h"
+#include "commands/explain_state.h"
+#define clo_pg_descends(key) ((key)->pk_cmptype == COMPARE_GT)
+#define clo_pg_portal_run(portal, dest, qc) PortalRun(portal, FETCH_ALL, true, dest, dest, qc)
+#else
+#include "commands/explain.h"
+#define clo_pg_descends(key) ((key)->pk_strategy == BTGreaterStrategyNumber)
+#define clo_pg_portal_run(portal, dest, qc) PortalRun(portal, FETCH_ALL, true, true, dest, dest, qc)
+#endif
+
+/* 19: jsonb under construction is one struct that also holds what has become of it. */
+#if PG_VERSION_NUM >= 190000
+typedef JsonbInState clo_pg_jsonb_in;
+#define clo_pg_push_jsonb(in, seq, value) pushJsonbValue(in, seq, value)
+#else
+typedef struct clo_pg_jsonb_in {
+    JsonbParseState *state;
+    JsonbValue *result;
+} clo_pg_jsonb_in;
+#define clo_pg_push_jsonb(in, seq, value)                                                          \
+    ((void)((in)->result = pushJsonbValue(&(in)->state, seq, value)))
 #endif
 
 #endif

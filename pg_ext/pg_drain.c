@@ -642,8 +642,8 @@ prepare(drain *d, FunctionCallInfo fcinfo)
         d->sql[i] = clo_pg_box_sql(&d->box, patterns[i]);
     if (!pg_strong_random(random, sizeof random))
         ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("no random numbers")));
-    snprintf(d->worker, sizeof d->worker, "%016" INT64_MODIFIER "x%016" INT64_MODIFIER "x",
-             random[0], random[1]);
+    snprintf(d->worker, sizeof d->worker, "%016llx%016llx", (unsigned long long)random[0],
+             (unsigned long long)random[1]);
 }
 
 PG_FUNCTION_INFO_V1(clo_pg_outbox_drain);

@@ -6,7 +6,6 @@
  */
 #include "pg.h"
 
-#include "commands/explain.h"
 #include "utils/ruleutils.h"
 
 static void

@@ -29,8 +29,7 @@
 
 typedef struct reader {
     const char *p, *end; /* *end is the terminator, so a look at *p is always one */
-    JsonbParseState *state;
-    JsonbValue *root;
+    clo_pg_jsonb_in made;
     bool escapes; /* there is a backslash somewhere */
     int depth;
 } reader;
@@ -158,27 +157,27 @@ read_members(reader *r)
 {
     JsonbValue key;
 
-    (void)pushJsonbValue(&r->state, WJB_BEGIN_OBJECT, NULL);
+    clo_pg_push_jsonb(&r->made, WJB_BEGIN_OBJECT, NULL);
     if (!take(r, '}')) {
         do {
             skip_space(r);
             if (*r->p != '"' || !read_string(r, &key))
                 return false;
-            (void)pushJsonbValue(&r->state, WJB_KEY, &key);
+            clo_pg_push_jsonb(&r->made, WJB_KEY, &key);
             if (!take(r, ':') || !read_value(r, WJB_VALUE))
                 return false;
         } while (take(r, ','));
         if (!take(r, '}'))
             return false;
     }
-    r->root = pushJsonbValue(&r->state, WJB_END_OBJECT, NULL);
+    clo_pg_push_jsonb(&r->made, WJB_END_OBJECT, NULL);
     return true;
 }
 
 static bool
 read_elements(reader *r)
 {
-    (void)pushJsonbValue(&r->state, WJB_BEGIN_ARRAY, NULL);
+    clo_pg_push_jsonb(&r->made, WJB_BEGIN_ARRAY, NULL);
     if (!take(r, ']')) {
         do {
             if (!read_value(r, WJB_ELEM))
@@ -187,7 +186,7 @@ read_elements(reader *r)
         if (!take(r, ']'))
             return false;
     }
-    r->root = pushJsonbValue(&r->state, WJB_END_ARRAY, NULL);
+    clo_pg_push_jsonb(&r->made, WJB_END_ARRAY, NULL);
     return true;
 }
 
@@ -221,7 +220,7 @@ read_value(reader *r, JsonbIteratorToken as)
     else
         ok = read_word(r, &v);
     if (ok)
-        (void)pushJsonbValue(&r->state, as, &v);
+        clo_pg_push_jsonb(&r->made, as, &v);
     return ok;
 }
 
@@ -240,7 +239,7 @@ read_plain(const char *text, size_t len)
     if ((*r.p != '{' && *r.p != '[') || !read_container(&r))
         return NULL;
     skip_space(&r);
-    return r.p == r.end ? JsonbValueToJsonb(r.root) : NULL;
+    return r.p == r.end ? JsonbValueToJsonb(r.made.result) : NULL;
 }
 
 /* The text is terminated, as texts of the core are. */

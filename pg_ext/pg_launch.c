@@ -69,7 +69,7 @@
 #define FIRST_PAUSE_MS 1000
 #define LAST_PAUSE_MS 60000
 
-PGDLLEXPORT void clo_pg_launcher_main(Datum unused) pg_attribute_noreturn();
+PGDLLEXPORT _Noreturn void clo_pg_launcher_main(Datum unused);
 
 typedef enum place_state { IDLE, STARTING, WORKING } place_state;
 

@@ -259,7 +259,7 @@ clo_pg_sorts(const clo_pg_table *t, RelOptInfo *rel, List *pathkeys, clo_sort *s
         if (column < 0 || (int)*n == max)
             return false;
         sorts[*n].column = column;
-        sorts[(*n)++].desc = key->pk_strategy == BTGreaterStrategyNumber;
+        sorts[(*n)++].desc = clo_pg_descends(key);
     }
     return true;
 }

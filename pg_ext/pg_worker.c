@@ -55,7 +55,7 @@
 #define PREPARED_MS 60000      /* while there are prepared transactions */
 #define NEVER_MS PG_INT64_MAX
 
-PGDLLEXPORT void clo_pg_worker_main(Datum place) pg_attribute_noreturn();
+PGDLLEXPORT _Noreturn void clo_pg_worker_main(Datum place);
 
 typedef struct worker {
     MemoryContext cxt; /* of one look */
@@ -150,7 +150,7 @@ drain(worker *w)
     portal->visible = false;
     PortalDefineQuery(portal, NULL, sql, CMDTAG_CALL, plan(w, sql), NULL);
     PortalStart(portal, NULL, 0, InvalidSnapshot);
-    (void)PortalRun(portal, FETCH_ALL, true, true, None_Receiver, None_Receiver, &qc);
+    (void)clo_pg_portal_run(portal, None_Receiver, &qc);
     PortalDrop(portal, false);
     commit(w);
 }

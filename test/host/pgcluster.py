@@ -13,6 +13,7 @@ root; then an unprivileged user is borrowed for it.
 import glob
 import os
 import pwd
+import re
 import shutil
 import subprocess
 import tempfile
@@ -79,9 +80,9 @@ class Cluster:
 
     @property
     def version(self):
-        """(15, 4) from "PostgreSQL 15.4 (Debian ...)"."""
-        return tuple(int(part) for part in self._config("version").split()[1].split(".")
-                     if part.isdigit())
+        """(15, 4) from "PostgreSQL 15.4 (Debian ...)", (19,) from "PostgreSQL 19rc1"."""
+        return tuple(int(part) for part in re.match(r"[\d.]+", self._config("version").split()[1])
+                     .group().split("."))
 
     # --- the mirrored installation ----------------------------------------------------------------
 
