@@ -15,6 +15,15 @@
 
 #include <string.h>
 
+/* cmocka 2 has two successors of assert_in_range, cmocka 1 neither. */
+#define assert_between(value, low, high)                                                           \
+    do {                                                                                           \
+        int64_t value_ = (int64_t)(value);                                                         \
+                                                                                                   \
+        if (value_ < (low) || value_ > (high))                                                     \
+            fail_msg("%s is %lld", #value, (long long)value_);                                     \
+    } while (0)
+
 /* One try of something that allocates: true when it succeeded. It checks its own error, and releases
  * what it had. */
 typedef bool (*oom_try)(void *arg);

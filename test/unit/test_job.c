@@ -247,7 +247,7 @@ check_outcome(clo_job *job, const wanted *w, clo_code code, int attempts)
     assert_int_equal(out.attempts, attempts);
     assert_int_equal(out.ended, w->state != CLO_BOX_PENDING && w->state != CLO_BOX_SENDING);
     assert_int_equal(out.finished, w->state == CLO_BOX_DONE || w->state == CLO_BOX_FAILED);
-    assert_in_range(out.wait_ms, w->min_ms, w->max_ms);
+    assert_between(out.wait_ms, w->min_ms, w->max_ms);
     assert_null(out.object_id);
     assert_false(out.claims);
     assert_null(out.result);

@@ -46,7 +46,7 @@ begin(int rows, const char *table, const char *column)
 
 /* The statement ends. */
 static void
-stop(loop *l)
+end_statement(loop *l)
 {
     clo_cursor_free(l->open);
     l->open = NULL;
@@ -57,7 +57,7 @@ stop(loop *l)
 static void
 end(loop *l)
 {
-    stop(l);
+    end_statement(l);
     clo_client_unref(l->client);
     fk_stop(l->f);
     free(l);
@@ -160,7 +160,7 @@ missing_ids(void **state)
         assert_int_equal(look_id(l, i % 4 == 3 ? 9000 + i % 8 : i), i % 4 != 3);
     assert_int_equal(calls_of(l, "close_leads_list"), 1);
     assert_int_equal(calls_of(l, "close_lead_get"), 1 + 2);
-    stop(l);
+    end_statement(l);
     assert_int_equal(look_id(l, 9003), 0);
     assert_int_equal(calls_of(l, "close_lead_get"), 4);
     end(l);
@@ -267,8 +267,8 @@ part_of_the_table(void **state)
     for (int i = 0; i < 900; i++)
         assert_int_equal(look_id(l, i), 1);
     calls = l->f->n_calls;
-    assert_in_range(calls_of(l, "close_leads_list"), 1, 5);
-    assert_in_range(calls_of(l, "close_lead_get"), 300, 800);
+    assert_between(calls_of(l, "close_leads_list"), 1, 5);
+    assert_between(calls_of(l, "close_lead_get"), 300, 800);
     for (int i = 0; i < 200; i++)
         assert_int_equal(look_id(l, i), 1);
     assert_int_equal(l->f->n_calls, calls);

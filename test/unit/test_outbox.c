@@ -148,7 +148,7 @@ test_plain_calls_are_checked_alike(void **state)
         clo_free(key);
         clo_request_free(req);
     }
-    assert_in_range(accepted, 1500, 40000);
+    assert_between(accepted, 1500, 40000);
     clo_client_unref(c);
 }
 
@@ -212,9 +212,9 @@ test_delay(void **state)
         int64_t first = clo_outbox_delay(1, 0, seed), tenth = clo_outbox_delay(10, 0, seed),
                 late = clo_outbox_delay(1000, 0, seed);
 
-        assert_in_range(first, 1000, 2000);
-        assert_in_range(tenth, 512000, 1024000);
-        assert_in_range(late, 1800000, 3600000);
+        assert_between(first, 1000, 2000);
+        assert_between(tenth, 512000, 1024000);
+        assert_between(late, 1800000, 3600000);
         assert_int_equal(clo_outbox_delay(1, 30000, seed), 30000);
         least = first < least ? first : least;
         most = first > most ? first : most;
@@ -377,7 +377,7 @@ test_after_a_failed_look_up(void **state)
         assert_int_equal(next.state, cases[i].now);
         assert_int_equal(next.stop, cases[i].stop);
         assert_int_equal(next.report, cases[i].report);
-        assert_in_range(next.wait_ms, 1000, 10 * 60 * 1000);
+        assert_between(next.wait_ms, 1000, 10 * 60 * 1000);
         clo_outbox_after_fate(&err, now - two_days, now, &next);
         assert_int_equal(next.state, cases[i].old);
         assert_int_equal(next.wait_ms, 10 * 60 * 1000);
