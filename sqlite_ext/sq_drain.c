@@ -127,16 +127,18 @@ typedef struct drain {
 
 /* ---- statements ----------------------------------------------------------------------------- */
 
+/* `rc` may be a shortage of our own, of which the database knows nothing. */
 static clo_status
-db_error(const drain *d, clo_err *err)
+db_error(const drain *d, int rc, clo_err *err)
 {
+    if (rc == SQLITE_NOMEM)
+        return clo_err_set(err, CLO_E_NOMEM, "out of memory");
     if (sqlite3_errcode(d->db) == SQLITE_INTERRUPT)
         return clo_err_set(
             err, CLO_E_STOPPED,
             "interrupted; rows under way stay in state sending until it is known what "
             "became of them");
-    return clo_err_set(err, sqlite3_errcode(d->db) == SQLITE_NOMEM ? CLO_E_NOMEM : CLO_E_CONFIG,
-                       "the database refused: %s", sqlite3_errmsg(d->db));
+    return clo_err_set(err, CLO_E_CONFIG, "the database refused: %s", sqlite3_errmsg(d->db));
 }
 
 static int
@@ -529,7 +531,7 @@ turn(drain *d, clo_err *err)
         clo_test_crash("recorded");
         return CLO_OK;
     }
-    (void)db_error(d, err); /* before the roll-back says something else */
+    (void)db_error(d, rc, err); /* before the roll-back says something else */
     roll_back(d);
     settle(d, false);
     d->ended = ended;
@@ -631,9 +633,12 @@ prepare(drain *d, clo_err *err)
     if (d->jobs == NULL || (identity != NULL && d->identity == NULL))
         return clo_err_set(err, CLO_E_NOMEM, "out of memory");
     memset(d->jobs, 0, size);
-    for (int i = 0; i < S_COUNT; i++)
-        if (sqlite3_prepare_v2(d->db, sql[i], -1, &d->stmt[i], NULL) != SQLITE_OK)
-            return db_error(d, err);
+    for (int i = 0; i < S_COUNT; i++) {
+        int rc = sqlite3_prepare_v2(d->db, sql[i], -1, &d->stmt[i], NULL);
+
+        if (rc != SQLITE_OK)
+            return db_error(d, rc, err);
+    }
     return CLO_OK;
 }
 

@@ -119,3 +119,19 @@ def test_death_at_every_step_again_and_again(b):
             box.hurry()
         box.finish()
         verify()
+
+
+def test_memory_that_runs_out_is_said_and_loses_nothing(b):
+    """In a debug build the n-th allocation fails, at the latest in the middle of a drain."""
+    refused = 0
+    for n in range(1, 40):
+        box = b.other("oom")
+        box.enqueue(NOTE, {"lead_id": box.leads[0], "note": f"short of memory {n}"})
+        status, rows, err = box.run("SELECT 'loaded'; SELECT close_outbox_drain();", library=b.debug_library,
+                                    env={"CLO_TEST_OOM": str(n)})
+        check(status == 0 or "out of memory" in err, f"allocation {n}: {err}")
+        refused += status != 0 and rows == [["loaded"]]
+        box.finish()
+        same(box.query("SELECT state FROM close_outbox"), [("done",)], f"allocation {n}")
+        same(len(box.notes(f"short of memory {n}")), 1, f"allocation {n}")
+    check(refused > 3, f"a drain was refused {refused} times")
