@@ -54,19 +54,9 @@
 #include "sq.h"
 
 #include <string.h>
-#include <time.h>
 
 #define SLICE_MS 50        /* how long Ctrl-C may have to wait for us */
 #define SLOW_SOURCE_MS 500 /* a pause between two rows after which the next one is waited for */
-
-static sqlite3_int64
-now_ms(void)
-{
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (sqlite3_int64)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 /* ---- what SQLite is doing --------------------------------------------------------------- */
 
@@ -309,7 +299,7 @@ sq_batch_add(sq_state *state, clo_request *req, clo_err *err)
 {
     sq_batch *b = &state->batch;
     int window = (int)clo_client_setting_int(state->client, "concurrency");
-    bool slow = now_ms() - b->left_ms > SLOW_SOURCE_MS;
+    bool slow = clo_now_ms() - b->left_ms > SLOW_SOURCE_MS;
 
     run(state, window - 1); /* the window may have become smaller; and news of failures */
     if (b->failed)
@@ -317,7 +307,7 @@ sq_batch_add(sq_state *state, clo_request *req, clo_err *err)
     else if (start(state, req, err) != CLO_OK)
         fail(b, err);
     run(state, b->rows == 1 || slow ? 0 : window - 1);
-    b->left_ms = now_ms();
+    b->left_ms = clo_now_ms();
     return b->failed ? tell(b, err) : CLO_OK;
 }
 

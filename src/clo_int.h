@@ -289,8 +289,7 @@ clo_sent clo_xfer_sent(const clo_xfer *x);
 bool clo_url_ok(const char *url, clo_err *err); /* https, or http to 127.0.0.0/8, ::1, localhost */
 
 /* ---- retry.c ---------------------------------------------------------------------------- */
-int64_t clo_now_ms(void);  /* monotonic */
-int64_t clo_now_us(void);  /* the same clock, finer */
+int64_t clo_now_us(void);  /* the clock of clo_now_ms, finer */
 int64_t clo_wall_us(void); /* microseconds since 1970 */
 typedef struct clo_retry {
     int attempt;         /* failed attempts so far; clo_retry_next counts them */
