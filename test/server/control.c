@@ -336,6 +336,7 @@ stats(struct st_app *app)
 {
     js *o = json_object_new_object();
     js_addi(o, "requests", (int64_t)app->requests);
+    js_addi(o, "finished", (int64_t)app->finished);
     js_addi(o, "inflight", app->inflight);
     js_addi(o, "max_inflight", app->max_inflight);
     js_addi(o, "connections", (int64_t)app->connections);
@@ -361,12 +362,14 @@ st_reset(struct st_app *app)
     }
     json_object_put(app->faults);
     app->faults = json_object_new_array();
+    json_object_put(app->released);
+    app->released = json_object_new_object();
     json_object_put(app->mutations);
     app->mutations = json_object_new_array();
     memset(app->buckets, 0, sizeof app->buckets);
     st_log_clear(app);
     app->state = 0;
-    app->requests = app->connections = 0;
+    app->requests = app->finished = app->connections = 0;
     app->max_inflight = app->inflight;
 }
 
@@ -375,6 +378,18 @@ log_get(struct st_app *app, struct st_request *q, struct st_reply *r)
 {
     const char *since = js_str(q->query, "since");
     st_reply_json(r, 200, st_log_since(app, since ? strtoull(since, NULL, 10) : 0));
+}
+
+static void
+release(struct st_app *app, js *in, struct st_reply *r)
+{
+    const char *hold = js_str(in, "hold");
+    if (!hold) {
+        say(r, 400, "release needs the name of a hold");
+        return;
+    }
+    js_add(app->released, hold, NULL);
+    say(r, 200, "released");
 }
 
 static void
@@ -416,6 +431,8 @@ st_control(struct st_app *app, struct st_request *q, struct st_reply *r)
         mutate(app, in, r);
     else if (post && strcmp(what, "reset") == 0)
         reset(app, in, r);
+    else if (post && strcmp(what, "release") == 0)
+        release(app, in, r);
     else if (get && strcmp(what, "objects") == 0)
         objects(app, q->query, r);
     else if (get && strcmp(what, "outbox") == 0) {

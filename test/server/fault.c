@@ -31,10 +31,11 @@ st_fault_valid(js *fault, char *err, size_t cap)
 {
     const char *kind = js_str(fault, "kind"), *tool = js_str(fault, "tool");
     static const char *const members[] = {
-        "tool",    "path",     "params",      "skip",      "times",  "kind",  "ms",
-        "status",  "shape",    "error_code",  "message",   "text",   "field", "value",
-        "row",     "param",    "retry_after", "ratelimit", "bytes",  "n",     "body",
-        "headers", "location", "raw",         "delta",     "effect", "after", "no_length"};
+        "tool",  "path",   "params", "skip",       "times",       "kind",
+        "ms",    "status", "shape",  "error_code", "message",     "text",
+        "field", "value",  "row",    "param",      "retry_after", "ratelimit",
+        "bytes", "n",      "body",   "headers",    "location",    "raw",
+        "delta", "effect", "after",  "no_length",  "hold"};
     json_object_object_foreach(fault, key, val)
     {
         bool known = false;

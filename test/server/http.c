@@ -30,7 +30,7 @@ struct exchange {
     char *uri;
     int64_t arrived;
     struct st_text body;
-    bool started, counted;
+    bool started, counted, logged;
 };
 
 static void *
@@ -42,6 +42,15 @@ uri_seen(void *cls, const char *uri, struct MHD_Connection *conn)
     x->uri = st_dup(uri);
     x->arrived = st_now();
     return x;
+}
+
+/* Nothing more leaves for it, as `finished` tells tests that want to know what a client can have read. */
+static void
+count_finished(struct st_app *app, const struct exchange *x)
+{
+    pthread_mutex_lock(&app->lock);
+    app->finished += x->logged;
+    pthread_mutex_unlock(&app->lock);
 }
 
 /* Before the answer leaves: a client that sends one request at a time is never counted as two. */
@@ -65,6 +74,7 @@ done(void *cls, struct MHD_Connection *conn, void **state, enum MHD_RequestTermi
     if (!x)
         return;
     uncount(app, x);
+    count_finished(app, x);
     free(x->uri);
     st_text_free(&x->body);
     free(x);
@@ -170,7 +180,7 @@ static uint64_t
 begin(struct st_app *app, struct st_request *q, struct exchange *x)
 {
     pthread_mutex_lock(&app->lock);
-    x->counted = true;
+    x->counted = x->logged = true;
     if (++app->inflight > app->max_inflight)
         app->max_inflight = app->inflight;
     js *params = js_ref(q->json, "params");
@@ -230,6 +240,11 @@ static bool
 work_and_wait(struct st_app *app, struct st_request *q, struct st_reply *r, uint64_t n,
               int64_t arrived, int fd)
 {
+    const char *hold = js_str(q->fault, "hold");
+    if (hold && !st_hold(app, fd, hold)) {
+        book(app, n, 499, r);
+        return false;
+    }
     pthread_mutex_lock(&app->lock);
     int64_t due = arrived + app->cfg.latency_ms * 1000;
     pthread_mutex_unlock(&app->lock);

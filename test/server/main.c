@@ -267,6 +267,7 @@ app_free(struct st_app *app)
     st_kept_free(app->kept);
     json_object_put(app->tokens);
     json_object_put(app->faults);
+    json_object_put(app->released);
     json_object_put(app->mutations);
     json_object_put(app->log);
     if (app->log_out)

@@ -3,6 +3,7 @@ import gzip
 import http.client
 import json
 import socket
+import threading
 import time
 
 from selfbase import Server, eq, ids, test
@@ -177,6 +178,42 @@ def faults_hit_what_they_name():
             eq(status, 200 if bad == [] else 400)
         eq(s.json("POST", "/_standin/config", {"latency": 3})[0], 400)
         eq(s.json("POST", "/_standin/mutate", {"op": "insert", "table": "x"})[0], 400)
+
+
+@test
+def held_requests():
+    with Server() as s:
+        s.auth()
+        s.control("POST", "reset", {})
+        s.fault(kind="status", status=422, tool="close_me_get", hold="one")
+        s.fault(kind="delay", ms=0, tool="close_me_get", hold="rest", times=0)
+
+        def finished():
+            stats = s.control("GET", "stats")
+            return stats["requests"], stats["finished"]
+
+        def wait(state):
+            deadline = time.monotonic() + 20
+            while finished() != state:
+                assert time.monotonic() < deadline, f"have {finished()!r}, want {state!r}"
+                time.sleep(0.005)
+
+        codes = []
+        held = [threading.Thread(target=lambda: codes.append(s.call("close_me_get")[0])) for _ in range(3)]
+        for thread in held:
+            thread.start()
+        wait((3, 0))
+        eq(s.call("close_users_list", {})[0], 200)
+        wait((4, 1))
+        s.control("POST", "release", {"hold": "one"})
+        wait((4, 2))
+        s.control("POST", "release", {"hold": "rest"})
+        for thread in held:
+            thread.join()
+        eq(codes, [422, 200, 200])
+        wait((4, 4))
+        eq(s.call("close_me_get")[0], 200)  # what has been released stays so
+        eq(s.json("POST", "/_standin/release", {})[0], 400)
 
 
 @test

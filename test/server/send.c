@@ -65,6 +65,21 @@ st_sleep_until(struct st_app *app, int fd, int64_t end)
     }
 }
 
+/* Until POST release names it. */
+bool
+st_hold(struct st_app *app, int fd, const char *name)
+{
+    bool over = false;
+    while (!over) {
+        if (!st_sleep(app, fd, 1))
+            return false;
+        pthread_mutex_lock(&app->lock);
+        over = json_object_object_get_ex(app->released, name, NULL);
+        pthread_mutex_unlock(&app->lock);
+    }
+    return true;
+}
+
 static bool
 send_all(int fd, const char *s, size_t n)
 {

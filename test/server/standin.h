@@ -483,12 +483,13 @@ struct st_app {
     int n_accounts;
     js *tokens; /* token -> expiry in microseconds */
     uint64_t token_serial, execution;
-    js *faults; /* array, in order of arrival */
+    js *faults;   /* array, in order of arrival */
+    js *released; /* names of holds that have ended, as members */
     js *mutations;
     js *log; /* array of entries */
     uint64_t log_first, log_n;
     void *log_out;
-    uint64_t requests, connections, conn_serial;
+    uint64_t requests, finished, connections, conn_serial;
     int64_t inflight, max_inflight, open_connections;
     uint64_t state, states; /* which state data and configuration are in; 0 = as at the start */
     struct st_kept_all *kept;
@@ -553,6 +554,7 @@ void st_http_stop(struct st_http *h);
 /* Without the lock, until st_now() is `end`. False: the peer has gone, or the server is stopping. */
 bool st_sleep_until(struct st_app *app, int fd, int64_t end);
 bool st_sleep(struct st_app *app, int fd, int64_t ms);
+bool st_hold(struct st_app *app, int fd, const char *name);
 /* Sends the reply by hand and ends the connection, as the fault asks. */
 bool st_send_is_raw(js *fault);
 void st_send_raw(struct st_app *app, int fd, js *fault, const struct st_reply *r);
