@@ -374,7 +374,7 @@ a_table_joined_with_itself(void **state)
             n++;
         }
         assert_int_equal(st, CLO_DONE);
-        assert_in_range(n, ROWS - (way == 2), ROWS);
+        assert_between(n, ROWS - (way == 2), ROWS);
         clo_cursor_free(outer);
         /* Without has_more the end of each list is a request of its own. */
         if (l->f->n_calls > (way == 3 ? 3 : 2) * PAGES + 2 * WINDOW)
@@ -449,7 +449,7 @@ a_table_scanned_again_and_again(void **state)
         clo_cache_clear(l->client->cache); /* what a write does */
         assert_int_equal(calls_of_scan(l, ROWS), PAGES);
         assert_int_equal(calls_of_scan(l, ROWS), way < 2 ? 0 : PAGES);
-        stop(l);
+        end_statement(l);
         assert_null(l->client->agains);
         assert_int_equal(calls_of_scan(l, ROWS), PAGES);
         end(l);

@@ -132,7 +132,7 @@ full(void **state)
         kept = add(set, key, n, 20000, false);
     }
     assert_int_equal(kept, CLO_KEPT_FULL);
-    assert_in_range(n, 100, 400);
+    assert_between(n, 100, 400);
     assert_true(clo_rowset_bytes(set) <= 20000);
     for (int i = 0; i < n - 1; i++) {
         snprintf(key, sizeof key, "k%d", i);
