@@ -102,6 +102,14 @@ def rule_layers():
                 yield f"{path}:{number}: mentions what its layer must not know"
 
 
+def rule_cmocka():
+    """Unit tests use only what cmocka 1 and 2 both have: assert_between of ours, and no function called stop."""
+    for path in tracked("test/unit/*.[ch]"):
+        for number, line in enumerate(strip_comments(read(path)).splitlines(), 1):
+            if re.search(r"\bassert_(?:not_)?in_range\s*\(|(?<![\w.>])stop\s*\(", line):
+                yield f"{path}:{number}: not in every cmocka"
+
+
 def rule_essay():
     """Every source file begins with a comment that says what it is for."""
     for path in c_files():
@@ -191,7 +199,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", default=os.path.join(ROOT, "build"))
     args = parser.parse_args()
-    rules = [rule_format, rule_banned, rule_includes, rule_layers, rule_essay, rule_size, rule_open_ends,
+    rules = [rule_format, rule_banned, rule_includes, rule_layers, rule_cmocka, rule_essay, rule_size, rule_open_ends,
              rule_version, rule_purity, rule_symbols]
     failed = 0
     for rule in rules:
