@@ -149,7 +149,7 @@ check-crash:
 	@$(MAKE) sqlite standin pg
 	@$(MAKE) -s DEBUG=1 BUILD=$(BUILD)/debug sqlite pg
 	$(PYTHON) test/sqlite/check_outbox.py --build $(BUILD) --rounds 50 no_sequence outbox_crash
-	$(PYTHON) test/pg/run_pg.py --build $(BUILD) --long --only outbox
+	$(PYTHON) test/pg/run_pg.py --build $(BUILD) --long --only outbox worker
 check-unit:
 	@$(CHECK_DEPS)
 	@$(MAKE) DEBUG=1 BUILD=$(BUILD)/debug unit

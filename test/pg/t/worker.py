@@ -205,7 +205,7 @@ def test_an_error_is_said_once_and_survived(env):
 def test_kill_of_the_worker(env):
     with made(env) as cluster:
         b = database(env, cluster)
-        rounds = 20 if env.long else 4
+        rounds = 50 if env.long else 4
         hit = part = 0
         while hit < rounds:
             part += 1
@@ -222,6 +222,7 @@ def test_kill_of_the_worker(env):
             settle(b)
             verify()
         same(said(b), [])
+    print(f"  ({hit} workers killed at work, {part} fillings)")
 
 
 def test_an_end_by_hand(env):
