@@ -13,7 +13,7 @@
  *
  * The buffer owns its bytes until clo_buf_take hands them over. Growth doubles: a body of n bytes
  * is copied at most twice in all, and a caller that knows the size beforehand gets one allocation
- * by appending once.
+ * by appending once, and one who has an idea of it says so with clo_buf_expect.
  */
 #include "clo_int.h"
 
@@ -90,6 +90,19 @@ clo_buf_add(clo_buf *b, const void *p, size_t n)
     b->len += n;
     b->data[b->len] = '\0';
     return true;
+}
+
+void
+clo_buf_expect(clo_buf *b, size_t n)
+{
+    size_t cap = (n < b->max ? n : b->max) + 1;
+    char *p = b->error == CLO_E_NONE && cap > b->cap ? clo_realloc(b->data, cap) : NULL;
+
+    if (!p)
+        return;
+    p[b->len] = '\0';
+    b->data = p;
+    b->cap = cap;
 }
 
 bool

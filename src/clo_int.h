@@ -62,6 +62,8 @@ void clo_buf_init(clo_buf *b, size_t max);
 void clo_buf_free(clo_buf *b);  /* back to the state after init */
 void clo_buf_reset(clo_buf *b); /* len = 0, keeps the memory, clears the error */
 bool clo_buf_add(clo_buf *b, const void *p, size_t n);
+/* It will probably become so long: room for that at once, where there is memory. */
+void clo_buf_expect(clo_buf *b, size_t n);
 bool clo_buf_str(clo_buf *b, const char *s);
 bool clo_buf_fmt(clo_buf *b, const char *fmt, ...) CLO_PRINTF(2, 3);
 bool clo_buf_uri(clo_buf *b, const char *s,

@@ -22,6 +22,11 @@
  * the same shape (method, kind of body, scheme), which sets only what differs. Rejected: waiting actively
  * for the answer (takes the processor from whoever makes it).
  *
+ * Large answers come in rows of equal ones, the pages of a list. So what turns out to be a large body gets
+ * the memory of the last one at once: it is copied once, early, and a page that waits for its turn takes
+ * hardly more than its text. Blocks of one size are what the allocator hands out again without a system call,
+ * so there is no store of our own for them.
+ *
  * Signals. libcurl's resolver threads inherit the signal mask, and a host's handler must not run on
  * them; writing to a closed TLS connection raises SIGPIPE. So asynchronous signals are blocked while
  * libcurl works (not while it waits), and a SIGPIPE that we caused is swallowed before unblocking.
@@ -45,6 +50,7 @@
 
 #define HEADER_MAX 65536
 #define SPARE_MAX 32
+#define LARGE_BODY ((size_t)65536)
 #define URL_MAX 16384
 #define IDLE_MAX_S 235L /* the service drops idle connections after some 5 minutes */
 #define DAY_MS INT64_C(86400000)
@@ -69,6 +75,7 @@ struct clo_http {
     unsigned turns;
     unsigned ended; /* how many transfers have ended */
     bool fresh;     /* a transfer was added that libcurl has not moved yet */
+    size_t large;   /* of the last large body: the next one will be like it */
     spare_easy spare[SPARE_MAX];
     int n_spare;
 };
@@ -410,7 +417,9 @@ static size_t
 on_body(char *data, size_t size, size_t count, void *arg)
 {
     clo_xfer *x = arg;
-    size_t n = size * count;
+    size_t n = size * count, len = x->res.body.len;
+    if (len < LARGE_BODY && len + n >= LARGE_BODY && len + n < x->http->large)
+        clo_buf_expect(&x->res.body, x->http->large);
     if (!clo_buf_add(&x->res.body, data, n)) {
         x->failed = x->res.body.error;
         return 0;
@@ -834,6 +843,9 @@ finish(clo_xfer *x, CURLcode result)
     res->sent = clo_xfer_sent(x);
     res->bytes_out = (int64_t)x->body_at;
     res->bytes_in = (int64_t)res->body.len;
+    if (res->body.len >= LARGE_BODY) /* one size for those that are nearly alike */
+        x->http->large =
+            (res->body.len + res->body.len / 16) / LARGE_BODY * LARGE_BODY + LARGE_BODY;
     clo_err_clear(&res->err);
     if (x->failed != CLO_E_NONE)
         fail_stopped(x, &res->err);

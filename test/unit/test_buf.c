@@ -38,6 +38,37 @@ test_limits(void **state)
 }
 
 static void
+test_expected(void **state)
+{
+    clo_buf b;
+    char *at;
+
+    (void)state;
+    clo_buf_init(&b, 1000);
+    clo_buf_expect(&b, 500);
+    assert_int_equal(b.cap, 501);
+    assert_int_equal(b.len, 0);
+    assert_string_equal(b.data, "");
+    assert_true(clo_buf_str(&b, "abc"));
+    at = b.data;
+    for (int i = 0; i < 497; i++)
+        assert_true(clo_buf_str(&b, "x"));
+    assert_ptr_equal(b.data, at);
+    clo_buf_expect(&b, 400); /* it has that */
+    assert_int_equal(b.cap, 501);
+    clo_buf_expect(&b, 5000); /* not beyond the limit */
+    assert_int_equal(b.cap, 1001);
+    assert_int_equal(b.len, 500);
+    assert_memory_equal(b.data, "abcx", 4);
+    clo_buf_expect(&b, 5000);
+    assert_false(clo_buf_add(&b, b.data, 501));
+    clo_buf_expect(&b, 100); /* the error stays */
+    assert_null(b.data);
+    assert_int_equal(b.error, CLO_E_LIMIT);
+    clo_buf_free(&b);
+}
+
+static void
 test_zero_limit(void **state)
 {
     clo_buf b;
@@ -192,10 +223,10 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_limits), cmocka_unit_test(test_zero_limit),
-        cmocka_unit_test(test_growth), cmocka_unit_test(test_format),
-        cmocka_unit_test(test_uri),    cmocka_unit_test(test_take),
-        cmocka_unit_test(test_oom),
+        cmocka_unit_test(test_limits),     cmocka_unit_test(test_expected),
+        cmocka_unit_test(test_zero_limit), cmocka_unit_test(test_growth),
+        cmocka_unit_test(test_format),     cmocka_unit_test(test_uri),
+        cmocka_unit_test(test_take),       cmocka_unit_test(test_oom),
     };
 
     return cmocka_run_group_tests(tests, NULL, no_blocks_left);

@@ -402,6 +402,40 @@ limits(void **state)
     assert_int_equal(lb_stop(s), 0);
 }
 
+/* A body gets the memory of the last large one, whether it becomes shorter or longer than that. */
+static void
+large_bodies_in_a_row(void **state)
+{
+    static const size_t sizes[] = {300000, 150000, 65536, 310000, 500000, 10, 300000};
+    (void)state;
+    for (size_t limit = 400000; limit <= 600000; limit += 200000) {
+        clo_http *h = new_http();
+        for (size_t i = 0; i < CLO_ARRAY_LEN(sizes); i++) {
+            char *bytes = malloc(sizes[i] + 200);
+            size_t n = (size_t)sprintf(bytes, OK_HEAD "Content-Length: %zu\r\n\r\n", sizes[i]);
+            lb_answer script[] = {{"/x", bytes, LB_KEEP, 0}};
+            lb_server *s;
+            clo_http_res *res;
+            clo_xfer *x;
+            for (size_t k = 0; k < sizes[i]; k++)
+                bytes[n + k] = (char)('a' + k % 23);
+            bytes[n + sizes[i]] = '\0';
+            s = lb_start(script, 1);
+            x = begin(h, s->port, &(ask){.body = "{}", .max_bytes = limit});
+            res = finish(h, x);
+            assert_int_equal(res->err.code, sizes[i] <= limit ? CLO_E_NONE : CLO_E_LIMIT);
+            if (sizes[i] <= limit) {
+                assert_int_equal(res->body.len, sizes[i]);
+                assert_memory_equal(res->body.data, bytes + n, sizes[i] + 1);
+            }
+            clo_xfer_free(x);
+            assert_int_equal(lb_stop(s), 0);
+            free(bytes);
+        }
+        clo_http_free(h);
+    }
+}
+
 static void
 response_headers(void **state)
 {
@@ -600,6 +634,7 @@ main(void)
         cmocka_unit_test(refused_connection_sends_nothing),
         cmocka_unit_test(tls_failure_sends_nothing),
         cmocka_unit_test(limits),
+        cmocka_unit_test(large_bodies_in_a_row),
         cmocka_unit_test(response_headers),
         cmocka_unit_test(redirects_are_not_followed),
         cmocka_unit_test(bodies_reach_the_server),
