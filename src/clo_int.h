@@ -389,6 +389,7 @@ struct clo_call {
     size_t shown_len;
     clo_err err; /* why it failed */
     int64_t began_ms, bytes_in;
+    int64_t arrived_ms; /* when the last answer was seen; 0: none since it was sent last */
     int attempts;
     clo_log_entry log;
 };
@@ -405,6 +406,8 @@ clo_xfer *clo_call_send(clo_call *call, const char *method, const char *url,
                         bool replay_safe, clo_err *err);
 /* Parsed `data` of a finished tool call: clo_json borrowed from the call. Only after DONE. */
 const clo_json *clo_call_data(const clo_call *call);
+/* An answer is there that says success: the next poll reads it, which takes time and memory. */
+bool clo_call_arrived(clo_call *call);
 int64_t clo_call_bytes(const clo_call *call);
 const char *clo_call_body(const clo_call *call, size_t *len); /* of an internal read; NULL: none */
 int clo_call_attempts(const clo_call *call);

@@ -27,7 +27,7 @@
 #include <string.h>
 
 typedef enum state { RUNNING, FINISHED, FAILED } state;
-enum { ROWS_BETWEEN = 16 }; /* between two looks at the network */
+enum { LOOK_MS = 5 }; /* at most between two looks at the network */
 
 struct clo_cursor {
     clo_client *client;           /* NULL: a finished answer */
@@ -46,7 +46,9 @@ struct clo_cursor {
     clo_json *fixed; /* the row of a finished answer */
 
     clo_walk *first, *last;
-    int n_walks, walk_ramp, rows_since;
+    int n_walks, walk_ramp;
+    int held;        /* pages at the last look at the network */
+    int64_t look_ms; /* when the next one is due */
     /* the walk that is made next */
     size_t n_values, value, n_each, each;
     clo_cursor *parent;
@@ -154,6 +156,7 @@ prepare(clo_cursor *cur, const clo_bind *binds, int64_t offset, clo_err *err)
 {
     clo_scan *s = &cur->scan;
     const clo_table *t = cur->plan.table;
+    int width;
 
     cur->bind_arena = clo_arena_new();
     cur->row_arena = clo_arena_new();
@@ -170,9 +173,10 @@ prepare(clo_cursor *cur, const clo_bind *binds, int64_t offset, clo_err *err)
     if (s->tool == NULL)
         return clo_err_set(err, CLO_E_BUG, "%s: no tool to read it", t->name);
     clo_plan_fetch_set(&cur->plan, &s->fetch);
-    s->width = (int)clo_config_int(&cur->client->config, CLO_OPT_CONCURRENCY);
+    width = (int)clo_config_int(&cur->client->config, CLO_OPT_CONCURRENCY);
+    s->reach = width > 1 ? 2 * width : 1;
     if (s->gate == &cur->own_gate)
-        s->gate->width = s->width;
+        s->gate->width = width;
     cur->n_values = 1;
     for (int i = 0; i < s->n_conds; i++)
         if (s->conds[i].slot->op == CLO_OP_IN && !s->conds[i].local)
@@ -186,7 +190,7 @@ prepare(clo_cursor *cur, const clo_bind *binds, int64_t offset, clo_err *err)
         clo_lookup_join(s);
         clo_again_begin(s);
     }
-    cur->walk_ramp = cur->limit >= 0 ? 1 : s->width;
+    cur->walk_ramp = cur->limit >= 0 ? 1 : width;
     cur->max_rows = cur->raw ? 0 : clo_config_int(&cur->client->config, CLO_OPT_MAX_ROWS);
     if (cur->limit == 0)
         cur->state = FINISHED;
@@ -612,7 +616,7 @@ take(clo_cursor *cur, clo_err *err)
         return st;
     learn_total(cur);
     drop_first(cur);
-    if (cur->walk_ramp < cur->scan.width)
+    if (cur->walk_ramp < cur->scan.gate->width)
         cur->walk_ramp *= 2;
     return CLO_OK;
 }
@@ -670,39 +674,41 @@ wait_or_go_on(clo_cursor *cur, clo_err *err)
 
 /* Asks for what is missing and lets everything under way move. */
 static clo_status
-move_on(clo_cursor *cur, clo_err *err)
+move_on(clo_cursor *cur, int64_t now, clo_err *err)
 {
     bool asked;
 
-    cur->rows_since = 0;
+    cur->look_ms = now + LOOK_MS;
     if (fill(cur, &asked, err) != CLO_OK)
         return CLO_ERROR;
+    cur->held = cur->scan.held;
     poll_all(cur);
     if (!cur->raw)
         clo_lookups_poll(cur->client);
     return CLO_OK;
 }
 
-/* One turn of the loop without waiting. While a page is read the network is looked after now and then
- * only: moving eight transfers costs more than making a row. */
+/* One turn of the loop without waiting. While a page is read the network is looked after only now and then,
+ * and when a page has been used up: moving eight transfers costs more than making a row, and what they
+ * bring takes longer to unpack than to hand out, so that eager looks would leave nobody to ask for more. */
 static clo_status
-turn(clo_cursor *cur, clo_err *err)
+turn(clo_cursor *cur, int64_t now, clo_err *err)
 {
-    bool reading =
-        cur->first != NULL && cur->first->cur != NULL && ++cur->rows_since < ROWS_BETWEEN;
-    clo_status st = reading ? CLO_OK : move_on(cur, err);
+    bool reading = cur->first != NULL && cur->first->cur != NULL && cur->scan.held >= cur->held &&
+                   now < cur->look_ms;
+    clo_status st = reading ? CLO_OK : move_on(cur, now, err);
 
     while (st == CLO_OK)
         st = take(cur, err);
     if (st == CLO_AGAIN && reading)
-        return move_on(cur, err); /* what arrived meanwhile is not waited for */
+        return move_on(cur, now, err); /* what arrived meanwhile is not waited for */
     return st == CLO_AGAIN ? wait_or_go_on(cur, err) : st;
 }
 
 clo_status
 clo_cursor_step(clo_cursor *cur, int wait_ms, clo_err *err)
 {
-    int64_t until, left;
+    int64_t now, until;
     clo_status st;
 
     clo_err_clear(err);
@@ -714,20 +720,20 @@ clo_cursor_step(clo_cursor *cur, int wait_ms, clo_err *err)
         return step_fixed(cur, err);
     if (cur->limit >= 0 && cur->scan.delivered >= cur->limit && !cur->by_hand)
         return finish(cur, CLO_DONE, err);
-    until = clo_now_ms() + (wait_ms > 0 ? wait_ms : 0);
+    now = clo_now_ms();
+    until = now + (wait_ms > 0 ? wait_ms : 0);
     for (;;) {
-        st = turn(cur, err);
-        if (st == CLO_OK)
-            continue;
+        st = turn(cur, now, err);
+        if (st == CLO_ROW)
+            return st;
+        now = clo_now_ms();
         if (st == CLO_AGAIN) {
-            left = until - clo_now_ms();
-            if (left <= 0)
+            if (now >= until)
                 return CLO_AGAIN;
-            if (clo_client_wait(cur->client, (int)left, 0, err) != CLO_ERROR)
-                continue;
-            st = CLO_ERROR;
+            st = clo_client_wait(cur->client, (int)(until - now), 0, err);
         }
-        return st == CLO_ROW ? st : finish(cur, st, err);
+        if (st == CLO_DONE || st == CLO_ERROR)
+            return finish(cur, st, err);
     }
 }
 

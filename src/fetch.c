@@ -388,12 +388,10 @@ clo_fetch_poll(clo_fetch *f, clo_err *err)
     return CLO_ERROR;
 }
 
-size_t
-clo_fetch_memory(const clo_fetch *f)
+bool
+clo_fetch_arrived(const clo_fetch *f)
 {
-    size_t whole = clo_json_bytes(f->doc);
-
-    return whole > 0 ? whole : (size_t)f->cost.bytes * PARSED;
+    return f->done || (f->call != NULL && clo_call_arrived(f->call));
 }
 
 const clo_json *
@@ -412,6 +410,10 @@ bool
 clo_fetch_cost_once(clo_fetch *f, clo_fetch_cost *cost)
 {
     *cost = f->cost;
+    if (f->call != NULL) {
+        cost->attempts += clo_call_attempts(f->call);
+        cost->bytes += clo_call_bytes(f->call);
+    }
     if (f->cost.counted)
         return false;
     f->cost.counted = true;

@@ -363,6 +363,7 @@ start(clo_call *call, clo_err *err)
     if (req->writes)
         clo_cache_clear(call->client->cache);
     call->state = CLO_CALL_FLIGHT;
+    call->arrived_ms = 0;
     return CLO_OK;
 }
 
@@ -373,7 +374,7 @@ write_log(clo_call *call, clo_code code)
 {
     call->log.code = code;
     call->log.attempts = call->attempts;
-    call->log.ms = clo_now_ms() - call->began_ms;
+    call->log.ms = (call->arrived_ms ? call->arrived_ms : clo_now_ms()) - call->began_ms;
     clo_client_log(call->client, &call->log);
 }
 
@@ -703,6 +704,28 @@ count_attempt(clo_call *call, const clo_http_res *res)
     stat[CLO_STAT_BYTES_IN] += res->bytes_in;
 }
 
+/* What the head of an answer says is learnt at once, even if its body is read later. */
+static void
+note_arrival(clo_call *call)
+{
+    if (call->arrived_ms)
+        return;
+    call->arrived_ms = clo_now_ms();
+    count_attempt(call, clo_xfer_result(call->xfer));
+    learn_header(call, clo_xfer_result(call->xfer));
+}
+
+bool
+clo_call_arrived(clo_call *call)
+{
+    const clo_http_res *res;
+    if (call->state != CLO_CALL_FLIGHT || !clo_xfer_done(call->xfer))
+        return false;
+    note_arrival(call);
+    res = clo_xfer_result(call->xfer);
+    return res->err.code == CLO_E_NONE && res->status >= 200 && res->status < 300;
+}
+
 /* ---- the machine ------------------------------------------------------------------------------ */
 
 void
@@ -803,8 +826,8 @@ poll_flight(clo_call *call, clo_err *err)
     }
     res = clo_xfer_result(call->xfer);
     sent = res->sent;
-    count_attempt(call, res);
-    learn_header(call, res);
+    note_arrival(call);
+    call->retry.deadline_ms += clo_now_ms() - call->arrived_ms; /* it may have lain here */
     done = read_answer(call, res, err, &bearer_refused);
     clo_xfer_free(call->xfer);
     call->xfer = NULL;
@@ -951,7 +974,8 @@ clo_call_name(const clo_call *call)
     return call->req->name;
 }
 
-/* A call that is dropped before its end leaves a trace too, above all a write. */
+/* A call that is dropped before its end leaves a trace too, above all a write: its answer, unread, does not
+ * say what became of it. */
 static void
 log_dropped(clo_call *call)
 {
@@ -962,6 +986,8 @@ log_dropped(clo_call *call)
         clo_cache_clear(call->client->cache);
         call->attempts++;
         write_log(call, CLO_E_UNCERTAIN);
+    } else if (clo_call_arrived(call)) { /* a read ahead of time, and not needed */
+        write_log(call, CLO_E_NONE);
     } else {
         write_log(call, CLO_E_STOPPED);
     }

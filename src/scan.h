@@ -72,8 +72,9 @@ clo_fetch *clo_fetch_known(clo_client *client, clo_json *doc, clo_err *err);
 /* Never waits: DONE, AGAIN or ERROR, and the same again when asked again. */
 clo_status clo_fetch_poll(clo_fetch *f, clo_err *err);
 const clo_json *clo_fetch_doc(const clo_fetch *f); /* after DONE; lives as long as the fetch */
-size_t clo_fetch_memory(const clo_fetch *f);       /* that its answer takes, about; after DONE */
-clo_call *clo_fetch_call(const clo_fetch *f);      /* NULL once it ended */
+/* The next poll finds the end, and reads what came. */
+bool clo_fetch_arrived(const clo_fetch *f);
+clo_call *clo_fetch_call(const clo_fetch *f); /* NULL once it ended */
 /* What it cost; true for the first of several cursors that ask, which then counts it. */
 bool clo_fetch_cost_once(clo_fetch *f, clo_fetch_cost *cost);
 /* Fetches that have not been sent yet because the lookup may know the answer. */
@@ -138,9 +139,9 @@ typedef struct clo_scan {
     clo_lookup *lookup; /* NULL: every read is sent */
     int lookup_cond;    /* the condition that is looked up */
     clo_again *again;   /* NULL: not a scan of the whole table */
-    int width;          /* pages that may be held */
+    int reach;          /* pages that may be held, memory permitting */
     int held;           /* pages asked for and not used up */
-    size_t page_bytes;  /* memory of the largest page so far */
+    size_t page_bytes;  /* text of the largest page so far */
     int64_t base;       /* OFFSET left to the service */
     int64_t want;       /* rows that will be needed of a walk, -1: all */
     double expect;      /* rows that an unconditional list had last time, -1: not known */
@@ -161,7 +162,8 @@ typedef struct clo_key {
 typedef struct clo_page {
     struct clo_page *next;
     clo_fetch *fetch;
-    bool flying;
+    bool flying;  /* its answer has not come */
+    bool counted; /* in the statistics */
     int64_t skip;
     int limit, expect; /* rows asked for; rows that probably come */
     int overlap;       /* rows shared with the page before */
@@ -298,7 +300,7 @@ void clo_walk_free(clo_walk *w);
 /* Asks for as many pages as window and gate allow. `head`: rows are waited for, so one page may
  * exceed the window. Returns how many, -1: `err`. */
 int clo_walk_fill(clo_walk *w, bool head, clo_err *err);
-/* Pages that may be held: the width, or fewer where pages are large. */
+/* Pages that may be held: as far as the scan reaches, or fewer where pages are large. */
 int clo_scan_window(const clo_scan *s);
 /* Lets the calls move, without waiting. */
 void clo_walk_poll(clo_walk *w);

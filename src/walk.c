@@ -3,8 +3,14 @@
  *
  * Pages are asked for ahead of time and used strictly in order. How many: the first alone, because it
  * says whether there are more and how many; then exactly those that total_results calls for, or one
- * more with each page that has_more confirms, which is two, four, eight per round trip. Never more than the window holds: a page counts from the moment
- * it is asked for until its last row has been handed out.
+ * more with each page that has_more confirms, which is two, four, eight per round trip. Never more than
+ * the gate lets through at once; and never more than the window holds, where a page counts from the moment
+ * it is asked for until its last row has been handed out. The window is twice the gate: while rows are
+ * handed out as many requests are under way as may be, so the pipe does not run dry.
+ *
+ * A page that arrives ahead of its turn is left as it is, which takes half the memory of one that has been
+ * read, and no time from the page before it. What its status says counts at once, for the rate and for
+ * repetitions; a body that turns out to be useless is asked for again when its turn comes.
  *
  * The service gives no snapshot. Rows that are created or deleted while we page shift the pages, so each
  * page starts at the last row of the page before it:
@@ -36,7 +42,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WINDOW_BYTES = 16 << 20 }; /* memory for the pages of a window */
+enum {
+    WINDOW_BYTES = 8 << 20
+}; /* text of the pages of a window; what is kept for others comes on top */
 enum { MAX_STALLS = 8, EVENTS_PAGE = 50, FALLBACK_LIMIT = 100 };
 
 /* ---- making and freeing --------------------------------------------------------------------- */
@@ -82,11 +90,32 @@ clo_walk_new(clo_scan *scan, clo_err *err)
     return w;
 }
 
+/* What a page whose answer has come did cost, once. */
+static void
+count_page(clo_scan *s, clo_page *p)
+{
+    clo_fetch_cost cost;
+
+    if (p->flying || p->counted)
+        return;
+    p->counted = true;
+    if (!clo_fetch_cost_once(p->fetch, &cost) || cost.cached) {
+        s->stats.cache_hits++;
+        return;
+    }
+    s->stats.requests += cost.attempts;
+    s->stats.retries += cost.attempts > 1 ? cost.attempts - 1 : 0;
+    s->stats.bytes_in += cost.bytes;
+    if ((size_t)cost.bytes > s->page_bytes)
+        s->page_bytes = (size_t)cost.bytes;
+}
+
 static void
 free_page(clo_walk *w, clo_page *p)
 {
     if (p == NULL)
         return;
+    count_page(w->scan, p);
     if (p->flying)
         w->scan->gate->in_flight--;
     w->scan->held--;
@@ -160,11 +189,11 @@ worth_asking(const clo_walk *w)
 int
 clo_scan_window(const clo_scan *s)
 {
-    size_t fit = s->page_bytes > 0 ? WINDOW_BYTES / s->page_bytes : (size_t)s->width;
+    size_t fit = s->page_bytes > 0 ? WINDOW_BYTES / s->page_bytes : (size_t)s->reach;
 
-    if (fit >= (size_t)s->width)
-        return s->width;
-    return fit > 2 ? (int)fit : s->width < 2 ? s->width : 2;
+    if (fit >= (size_t)s->reach)
+        return s->reach;
+    return fit > 2 ? (int)fit : s->reach < 2 ? s->reach : 2;
 }
 
 static bool
@@ -293,23 +322,14 @@ void
 clo_walk_poll(clo_walk *w)
 {
     for (clo_page *p = w->first; p != NULL; p = p->next) {
-        clo_fetch_cost cost;
         clo_err ignored; /* kept in the fetch, and asked for again when the page is due */
 
         clo_err_clear(&ignored);
-        if (!p->flying || clo_fetch_poll(p->fetch, &ignored) == CLO_AGAIN)
+        if (!p->flying ||
+            (!clo_fetch_arrived(p->fetch) && clo_fetch_poll(p->fetch, &ignored) == CLO_AGAIN))
             continue;
         p->flying = false;
         w->scan->gate->in_flight--;
-        if (!clo_fetch_cost_once(p->fetch, &cost) || cost.cached) {
-            w->scan->stats.cache_hits++;
-            continue;
-        }
-        w->scan->stats.requests += cost.attempts;
-        w->scan->stats.retries += cost.attempts > 1 ? cost.attempts - 1 : 0;
-        w->scan->stats.bytes_in += cost.bytes;
-        if (clo_fetch_memory(p->fetch) > w->scan->page_bytes)
-            w->scan->page_bytes = clo_fetch_memory(p->fetch);
     }
 }
 
@@ -625,7 +645,7 @@ aim(clo_walk *w, const clo_page *p, const envelope *e, bool mismatch)
 {
     bool surprise = p->limit > 0 && e->n != (size_t)p->expect;
 
-    w->ramp = w->total >= 0 ? w->scan->width : w->ramp + 1;
+    w->ramp = w->total >= 0 ? w->scan->reach : w->ramp + 1;
     if (surprise) {
         w->stride = e->n < 100000 ? (int)e->n : 100000;
         w->ramp = 1;
@@ -638,8 +658,8 @@ aim(clo_walk *w, const clo_page *p, const envelope *e, bool mismatch)
         clo_walk_drop_pages(w);
         w->next_skip = p->skip + (int64_t)e->n - overlap(w);
     }
-    if (w->ramp > w->scan->width)
-        w->ramp = w->scan->width;
+    if (w->ramp > w->scan->reach)
+        w->ramp = w->scan->reach;
     if (w->limit == 0) /* the length of a page is not ours: one after the other */
         w->ramp = 1;
 }
@@ -857,6 +877,12 @@ clo_walk_next(clo_walk *w, const clo_json **row, clo_err *err)
             return CLO_AGAIN;
         clo_err_clear(&why);
         st = clo_fetch_poll(w->first->fetch, &why);
+        if (st == CLO_AGAIN) { /* the answer was not good enough, and is asked for again */
+            w->first->flying = true;
+            w->scan->gate->in_flight++;
+            return CLO_AGAIN;
+        }
+        count_page(w->scan, w->first);
         if (st == CLO_ERROR)
             st = refused(w, &why, err);
         else

@@ -46,6 +46,7 @@ typedef struct fk {
     int insert_at, insert_row; /* before that call, a row */
     int short_at;              /* that call is answered with five rows, and more are claimed */
     int fail_at;               /* that call is answered 400 */
+    int garble_at;             /* that call succeeds, and says nothing of use */
     const char *fail_words;
     const char *canned; /* `data` of every list */
     const char *proxy;  /* body of every proxy call; NULL: there is no proxy */
@@ -339,6 +340,10 @@ fk_answer(fk *f, const char *request, fk_out *o)
         f->calls[f->n_calls - 1] = text;
     }
     fk_move(f);
+    if (f->garble_at == f->n_calls) {
+        fk_put(o, "{\"data\":5}");
+        return 200;
+    }
     if (f->canned != NULL) {
         fk_put(o, "{\"data\":%s,\"execution_id\":\"9\"}", f->canned);
         return 200;
@@ -456,7 +461,7 @@ fk_start(int n, int step)
     }
     for (int i = 0; i < FK_CONNS; i++)
         f->conns[i].fd = -1;
-    f->delete_at = f->insert_at = f->fail_at = f->short_at = -1;
+    f->delete_at = f->insert_at = f->fail_at = f->short_at = f->garble_at = -1;
     pthread_mutex_init(&f->lock, NULL);
     f->listener = socket(AF_INET, SOCK_STREAM, 0);
     sigfillset(&all);

@@ -609,6 +609,40 @@ dropped_calls(void **state)
     assert_int_equal(lb_stop(s), 0);
 }
 
+/* A read whose answer is there and unread: it was made, and it succeeded or not. */
+static void
+dropped_answers(void **state)
+{
+    static const lb_answer script[] = {
+        TOKEN_OK, {GET, LEAD, LB_CLOSE, 2}, {GET, CLOSED("404 Not Found") "{}", LB_CLOSE, 0}};
+    lb_server *s = lb_start(script, CLO_ARRAY_LEN(script));
+    clo_client *c = client_for(s->port);
+    clo_log_entry e;
+    clo_err err;
+    clo_call *call = call_new(c, lead_get());
+    (void)state;
+    assert_int_equal(finish(call, &err), CLO_DONE);
+    assert_false(clo_call_arrived(call));
+    clo_call_free(call);
+    for (int i = 0; i < 2; i++) {
+        call = call_new(c, lead_get());
+        call->turn_seen = clo_http_turns(c->http) - 1; /* no look at the network yet */
+        assert_int_equal(clo_call_poll(call, &err), CLO_AGAIN);
+        assert_false(clo_call_arrived(call));
+        while (clo_http_running(c->http) > 0)
+            assert_int_equal(clo_http_pump(c->http, 1000, &err), CLO_OK);
+        assert_int_equal(clo_call_arrived(call), i == 0);
+        assert_int_equal(clo_call_attempts(call), 1);
+        clo_call_free(call);
+        assert_int_equal(stat(c, CLO_STAT_REQUESTS), i + 2);
+        assert_true(clo_log_at(c, (size_t)i + 2, &e));
+        assert_int_equal(e.code, i == 0 ? CLO_E_NONE : CLO_E_STOPPED);
+        assert_int_equal(e.http_status, i == 0 ? 200 : 404);
+    }
+    clo_client_unref(c);
+    assert_int_equal(lb_stop(s), 0);
+}
+
 /* More calls than the setting allows at once wait their turn, outside of libcurl. */
 static void
 concurrency_is_bounded(void **state)
@@ -840,6 +874,7 @@ main(void)
         cmocka_unit_test(other_groups_go_on),
         cmocka_unit_test(headers_slow_down),
         cmocka_unit_test(dropped_calls),
+        cmocka_unit_test(dropped_answers),
         cmocka_unit_test(concurrency_is_bounded),
         cmocka_unit_test(polling_alone_moves),
         cmocka_unit_test(proxy_calls),

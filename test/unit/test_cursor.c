@@ -812,6 +812,77 @@ abandoned_at_any_time(void **state)
     }
 }
 
+static int
+calls_so_far(fk *f)
+{
+    int n;
+
+    pthread_mutex_lock(&f->lock);
+    n = f->n_calls;
+    pthread_mutex_unlock(&f->lock);
+    return n;
+}
+
+/* Two requests at once, and up to four pages: the one being read, and what came meanwhile. */
+static void
+the_pipe_stays_full(void **state)
+{
+    scan *s = begin(600, 1);
+    const clo_table *t = clo_table_find("close_leads");
+    clo_question q = {0};
+    clo_plan plan;
+    clo_cursor *cur;
+    int rows = 0;
+
+    (void)state;
+    set(s, "concurrency", "2");
+    set(s, "page_size", "100");
+    q.table = t;
+    clo_colset_add(&q.needed, clo_table_key(t));
+    must(clo_plan_make(s->client, &q, &plan, &s->err), &s->err);
+    cur = clo_cursor_open(s->client, &plan, NULL, -1, 0, &s->err);
+    while (rows < 100) {
+        clo_status st = clo_cursor_step(cur, 1000, &s->err);
+
+        assert_true(st == CLO_ROW || st == CLO_AGAIN);
+        rows += st == CLO_ROW;
+        if (rows > 0 && rows < 90 && calls_so_far(s->f) < 4)
+            usleep(10000); /* the first page is read slowly */
+    }
+    assert_int_equal(calls_so_far(s->f), 4);
+    drain(s, cur, t);
+    expect_rows(s, 500);
+    assert_int_equal(s->stats.requests, 7);
+    assert_int_equal(s->stats.max_in_flight, 2);
+    end(s);
+}
+
+/* An answer that came ahead of its turn is asked for again when its turn comes. */
+static void
+a_useless_page_is_asked_for_again(void **state)
+{
+    static const char *const windows[] = {"1", "8"};
+
+    (void)state;
+    for (size_t w = 0; w < CLO_ARRAY_LEN(windows); w++) {
+        scan *s = begin(500, 1);
+        ask a = all_of("close_leads");
+
+        set(s, "concurrency", windows[w]);
+        set(s, "page_size", "100");
+        s->f->garble_at = 3;
+        run(s, &a);
+        expect_rows(s, 500);
+        assert_int_equal(s->stats.retries, 1);
+        assert_int_equal(s->stats.requests, s->f->n_calls);
+        set(s, "retries", "0");
+        s->f->garble_at = s->f->n_calls + 3;
+        run(s, &a);
+        expect_error(s, CLO_E_PROTO, "not an object");
+        end(s);
+    }
+}
+
 /* A scan with conditions, two lists, echo and several pages: rows or a clean "out of memory". */
 static bool
 whole_scan(void *arg)
@@ -888,6 +959,8 @@ main(void)
         cmocka_unit_test(the_same_read_once),
         cmocka_unit_test(too_many_rows),
         cmocka_unit_test(abandoned_at_any_time),
+        cmocka_unit_test(the_pipe_stays_full),
+        cmocka_unit_test(a_useless_page_is_asked_for_again),
         cmocka_unit_test(without_memory),
     };
 
