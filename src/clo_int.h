@@ -350,7 +350,7 @@ clo_request *clo_request_read(const char *tool, clo_json *params, clo_err *err);
 /* Refuses what the settings forbid: writers when readonly, sending messages without allow_messages. */
 clo_status clo_request_allowed(const clo_request *req, const clo_config *config, clo_err *err);
 
-/* ---- scalekit.c (auth.c, classify.c) -----------------------------------------------------
+/* ---- scalekit.c (message.c, auth.c, classify.c) ------------------------------------------
  * Token, envelope, errors. */
 enum { CLO_LIMIT_SCALEKIT, CLO_LIMIT_CLOSE, CLO_LIMITS_OF_CALL };
 typedef enum clo_call_state {
@@ -393,6 +393,8 @@ struct clo_call {
     int attempts;
     clo_log_entry log;
 };
+/* message.c: makes call->url and call->body from its request and settings. */
+bool clo_call_message(clo_call *call, clo_err *err);
 /* auth.c: OK: call->token is set; AGAIN: being fetched; ERROR. */
 clo_status clo_token_poll(clo_call *call, clo_err *err);
 void clo_token_abandon(clo_call *call); /* the call goes away: another one may fetch */
