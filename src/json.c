@@ -116,10 +116,11 @@ static bool
 scan_string(scan *s)
 {
     const char *open = s->p, *p = open + 1;
+    uint64_t high = 0; /* of no interest here */
     bool nul = false;
 
     for (;;) {
-        p = clo_skip_plain(p, s->end);
+        p = clo_skip_plain(p, s->end, &high);
         if (p >= s->end || *p == '"')
             break;
         if (*p != '\\')

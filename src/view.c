@@ -21,17 +21,25 @@
  * string is asked for. Nothing is lost by that: no JSON text has a NUL, so whoever copies text puts a
  * quote back wherever one stands. Strings with escapes are decoded while reading, into one buffer.
  *
- * Repeated names are found by a small hash table that all open objects share. An entry belongs to an
- * object, and counts only as long as that is open. Objects close in reverse order, so an entry that was
- * in the way of another one outlives it, and no chain of probes is ever broken by one that expired.
+ * Names. The rows of a page have the same names in the same order, nearly. So every object is read along
+ * one like it, if there is one: the element before it in an array, or what stood at its place in the row
+ * before. A name that comes next there is known without being looked at twice; and names that follow
+ * each other there cannot repeat each other here. A few odd ones are compared with all of those and with
+ * each other. Where there are more, or an order of their own, all names of the object go to a small hash
+ * table that all open objects share. An entry belongs to an object, and counts only as long as that is open.
+ * Objects close in reverse order, so an entry that was in the way of another one outlives it, and no
+ * chain of probes is ever broken by one that expired.
+ *
+ * Clean. Outside of strings there is nothing but ASCII, so only strings with a byte beyond it are checked
+ * for UTF-8, each when it has been read.
  *
  * Ownership: nodes, text and decoded strings live and die together, counted by references; any node leads
  * to its view, by the index that it knows.
  *
  * Rejected: leaving out the nodes of inner containers (someone may look inside, and then an access could
  * fail); decoding strings in place (their container's text would be gone); a NUL behind each string while
- * reading (every text would need repair); SIMD beyond 64-bit words (inflating the answer costs more than
- * reading it already).
+ * reading (every text would need repair); instructions that not every processor of a kind has (inflating
+ * the answer costs more than reading it already).
  */
 #include "view.h"
 
@@ -44,6 +52,8 @@
 #define NONE UINT32_MAX
 #define N_SLOTS 1024 /* of names; a power of two */
 #define MAX_NAMES (N_SLOTS / 2)
+#define LOOK_AHEAD 8 /* names of a like object that may be missing in a row */
+#define MAX_ODD 6    /* names that the like object does not have */
 
 enum { NAME = 7, KIND_MASK = 7, PLAIN = 8, INDEX_SHIFT = 4 };
 
@@ -82,14 +92,14 @@ typedef struct parser {
     uint32_t n, cap;
     uint32_t marks; /* things so far that the compact form has otherwise */
     uint32_t depth;
-    bool nul; /* U+0000 somewhere */
+    bool unclean; /* U+0000 or ill-formed UTF-8 somewhere */
     clo_buf decoded;
     uint32_t open[MAX_DEPTH]; /* objects and arrays around p */
     uint32_t n_names;         /* of all open objects */
     slot names[N_SLOTS];
 } parser;
 
-static bool read_value(parser *ps);
+static bool read_value(parser *ps, uint32_t like);
 
 static bool
 is_space(char c)
@@ -98,12 +108,17 @@ is_space(char c)
 }
 
 static void
-skip_space(parser *ps)
+skip_spaces(parser *ps)
 {
-    if ((unsigned char)*ps->p > ' ')
-        return;
     for (; is_space(*ps->p); ps->p++)
         ps->marks++;
+}
+
+static inline void
+skip_space(parser *ps)
+{
+    if ((unsigned char)*ps->p <= ' ')
+        skip_spaces(ps);
 }
 
 /* Room for a name and its value. */
@@ -123,16 +138,28 @@ grow(parser *ps)
     return true;
 }
 
-static clo_node *
-add_node(parser *ps, unsigned kind, const char *at)
+static inline void
+add_node(parser *ps, unsigned kind, const char *at, size_t len)
 {
     clo_node *n = &ps->view->nodes[ps->n];
 
     n->at = (uint32_t)(at - ps->text);
-    n->len = 0;
+    n->len = (uint32_t)len;
     n->skip = 1;
     n->meta = (ps->n++ << INDEX_SHIFT) | kind;
-    return n;
+}
+
+static inline bool
+is_kind(const clo_node *n, clo_json_kind kind)
+{
+    return (n->meta & KIND_MASK) == (unsigned)kind;
+}
+
+/* Nodes from this one to its next sibling. */
+static inline uint32_t
+step(const clo_node *n)
+{
+    return is_kind(n, CLO_J_STRING) ? 1 : n->skip;
 }
 
 /* ---- strings */
@@ -231,9 +258,17 @@ put_escaped(char *out, long c)
     return 6;
 }
 
+/* A string, or a name, has been read. */
+static inline void
+check_text(parser *ps, const char *s, const char *end, uint64_t high)
+{
+    if (high != 0 && !clo_utf8_ok(s, (size_t)(end - s)))
+        ps->unclean = true;
+}
+
 /* The rest of a string from its first escape on. `n` is its node. */
 static bool
-read_escaped(parser *ps, uint32_t n, const char *open, const char *p)
+read_escaped(parser *ps, uint32_t n, const char *open, const char *p, uint64_t high)
 {
     uint32_t len, head = (uint32_t)ps->decoded.len;
 
@@ -248,14 +283,15 @@ read_escaped(parser *ps, uint32_t n, const char *open, const char *p)
 
         if (c < 0 || !clo_buf_add(&ps->decoded, utf8, put_utf8(utf8, c)))
             return false;
-        ps->nul = ps->nul || c == 0;
+        ps->unclean = ps->unclean || c == 0;
         if (put_escaped(canonical, c) != (size_t)used || memcmp(canonical, p, (size_t)used) != 0)
             ps->marks++;
         plain = p + used;
-        p = clo_skip_plain(plain, ps->end);
+        p = clo_skip_plain(plain, ps->end, &high);
         if (!clo_buf_add(&ps->decoded, plain, (size_t)(p - plain)))
             return false;
     }
+    check_text(ps, open, p, high);
     if (*p != '"' || !clo_buf_add(&ps->decoded, "", 1))
         return false;
     len = (uint32_t)(ps->decoded.len - head - sizeof len - 1);
@@ -269,13 +305,15 @@ read_escaped(parser *ps, uint32_t n, const char *open, const char *p)
 static bool
 read_string(parser *ps)
 {
-    const char *open = ps->p + 1, *p = clo_skip_plain(open, ps->end);
-    clo_node *n = add_node(ps, CLO_J_STRING, open);
+    uint64_t high = 0;
+    const char *open = ps->p + 1, *p = clo_skip_plain(open, ps->end, &high);
 
-    if (*p == '\\')
-        return read_escaped(ps, ps->n - 1, open, p);
-    n->len = (uint32_t)(p - open);
-    n->meta |= PLAIN;
+    if (*p == '\\') {
+        add_node(ps, CLO_J_STRING, open, 0);
+        return read_escaped(ps, ps->n - 1, open, p, high);
+    }
+    add_node(ps, CLO_J_STRING | PLAIN, open, (size_t)(p - open));
+    check_text(ps, open, p, high);
     ps->p = p + 1;
     return *p == '"';
 }
@@ -340,27 +378,121 @@ add_name(parser *ps, uint32_t name)
     }
 }
 
-static bool
-read_name(parser *ps)
-{
-    const char *open, *p;
-    clo_node *n;
+/* The names of the object that is being read. */
+typedef struct names {
+    uint32_t owner;
+    uint32_t first, like,
+        end;               /* those of an object like it: all, and from `like` on those to come */
+    uint32_t odd[MAX_ODD]; /* those that the like object does not have */
+    int n_odd;
+    bool listed; /* they are in the table */
+} names;
 
+static inline bool
+same_bytes(const char *a, const char *b, size_t len)
+{
+    uint64_t x, y;
+    size_t i;
+
+    if (len < 8) {
+        for (i = 0; i < len && a[i] == b[i]; i++)
+            ;
+        return i == len;
+    }
+    for (i = 0; i < len; i = i + 16 <= len ? i + 8 : i + 8 < len ? len - 8 : len) {
+        memcpy(&x, a + i, 8);
+        memcpy(&y, b + i, 8);
+        if (x != y)
+            return false;
+    }
+    return true;
+}
+
+/* Whether the name at the opening quote p is one of the next in the like object; *names moves there. */
+static bool
+is_alike(const parser *ps, names *o, const char *p)
+{
+    const clo_node *nodes = ps->view->nodes;
+    size_t room = (size_t)(ps->end - p) - 1;
+    uint32_t at = o->like;
+
+    for (int i = 0; i < LOOK_AHEAD && at < o->end; i++, at += 1 + step(&nodes[at + 1])) {
+        const clo_node *n = &nodes[at];
+
+        if (n->len < room && p[1 + n->len] == '"' && same_bytes(p + 1, ps->text + n->at, n->len)) {
+            o->like = at;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool
+is_name(const parser *ps, uint32_t name, const char *s, size_t len)
+{
+    const clo_node *n = &ps->view->nodes[name];
+
+    return n->len == len && same_bytes(ps->text + n->at, s, len);
+}
+
+/* A name that does not come next in the like object: whether it is new for sure. Its node will be the next. */
+static bool
+is_odd(const parser *ps, names *o, const char *s, size_t len)
+{
+    if (o->n_odd == MAX_ODD)
+        return false;
+    for (int i = 0; i < o->n_odd; i++)
+        if (is_name(ps, o->odd[i], s, len))
+            return false;
+    for (uint32_t at = o->first; at < o->end; at += 1 + step(&ps->view->nodes[at + 1]))
+        if (is_name(ps, at, s, len))
+            return false;
+    o->odd[o->n_odd++] = ps->n;
+    return true;
+}
+
+/* The names that were read go to the table, as will the others. */
+static bool
+list_names(parser *ps, names *o)
+{
+    o->listed = true;
+    for (uint32_t i = o->owner + 1; i < ps->n; i += 1 + step(&ps->view->nodes[i + 1]))
+        if (!add_name(ps, i))
+            return false;
+    return true;
+}
+
+/* Reads a name and the colon. *like: the value that a like object has here, NONE: there is none. */
+static bool
+read_name(parser *ps, names *o, uint32_t *like)
+{
+    const char *open = ps->p + 1, *p;
+    uint64_t high = 0;
+
+    *like = NONE;
     if (*ps->p != '"')
         return false;
-    open = ps->p + 1;
-    p = clo_skip_plain(open, ps->end);
-    if (*p != '"')
+    if (is_alike(ps, o, ps->p)) {
+        p = open + ps->view->nodes[o->like].len;
+        *like = o->like + 1;
+        o->like += 1 + step(&ps->view->nodes[*like]);
+    } else {
+        p = clo_skip_plain(open, ps->end, &high);
+        if (*p != '"')
+            return false;
+        check_text(ps, open, p, high);
+        if (!o->listed && !is_odd(ps, o, open, (size_t)(p - open)) && !list_names(ps, o))
+            return false;
+    }
+    add_node(ps, NAME | PLAIN, open, (size_t)(p - open));
+    if (o->listed && !add_name(ps, ps->n - 1))
         return false;
-    n = add_node(ps, NAME, open);
-    n->len = (uint32_t)(p - open);
-    n->meta |= PLAIN;
     ps->p = p + 1;
     skip_space(ps);
     if (*ps->p++ != ':')
         return false;
     skip_space(ps);
-    return add_name(ps, ps->n - 1);
+    return true;
 }
 
 /* ---- numbers, words, containers */
@@ -378,7 +510,6 @@ read_number(parser *ps)
 {
     const char *start = ps->p, *digits = start + (*start == '-'), *p = skip_digits(digits), *part;
     bool real = false;
-    clo_node *n;
 
     if (p == digits || (*digits == '0' && p - digits > 1))
         return false;
@@ -399,9 +530,7 @@ read_number(parser *ps)
     }
     if (!real && (p - digits > 18 || (*digits == '0' && *start == '-')))
         return false;
-    n = add_node(ps, real ? CLO_J_REAL : CLO_J_INT, start);
-    n->len = (uint32_t)(p - start);
-    n->meta |= PLAIN;
+    add_node(ps, (real ? CLO_J_REAL : CLO_J_INT) | PLAIN, start, (size_t)(p - start));
     ps->p = p;
     return true;
 }
@@ -410,46 +539,75 @@ static bool
 read_word(parser *ps, const char *word, clo_json_kind kind)
 {
     size_t len = strlen(word);
-    clo_node *n;
 
     if ((size_t)(ps->end - ps->p) < len || memcmp(ps->p, word, len) != 0)
         return false;
-    n = add_node(ps, (unsigned)kind, ps->p);
-    n->len = (uint32_t)len;
-    n->meta |= PLAIN;
+    add_node(ps, (unsigned)kind | PLAIN, ps->p, len);
     ps->p += len;
     return true;
 }
 
+/* What is between the brackets; `like` is an object or array like this one, or NONE. */
+static bool
+read_members(parser *ps, uint32_t self, uint32_t like)
+{
+    const clo_node *other = like != NONE ? &ps->view->nodes[like] : NULL;
+    bool alike = other != NULL && is_kind(other, CLO_J_OBJECT);
+    names o = {.owner = self, .first = like + 1, .like = like + 1, .end = like + 1};
+
+    if (alike)
+        o.end = like + other->skip;
+    for (;;) {
+        if (!read_name(ps, &o, &like) || !read_value(ps, like))
+            return false;
+        skip_space(ps);
+        if (*ps->p != ',')
+            return true;
+        ps->p++;
+        skip_space(ps);
+    }
+}
+
+static bool
+read_elements(parser *ps, uint32_t like)
+{
+    const clo_node *other = like != NONE ? &ps->view->nodes[like] : NULL;
+
+    like = other != NULL && is_kind(other, CLO_J_ARRAY) && other->skip > 1 ? like + 1 : NONE;
+    for (;;) {
+        uint32_t element = ps->n;
+
+        if (!read_value(ps, like))
+            return false;
+        like = element;
+        skip_space(ps);
+        if (*ps->p != ',')
+            return true;
+        ps->p++;
+        skip_space(ps);
+    }
+}
+
 /* While a container is open its length is not known, and the field holds its depth. */
 static bool
-read_container(parser *ps, clo_json_kind kind)
+read_container(parser *ps, clo_json_kind kind, uint32_t like)
 {
     const char *start = ps->p++, close = kind == CLO_J_OBJECT ? '}' : ']';
-    uint32_t self = ps->n, marks = ps->marks, names = ps->n_names;
+    uint32_t self = ps->n, marks = ps->marks, n_names = ps->n_names;
     clo_node *n;
 
     if (ps->depth == MAX_DEPTH)
         return false;
-    add_node(ps, (unsigned)kind, start)->len = ps->depth;
+    add_node(ps, (unsigned)kind, start, ps->depth);
     ps->open[ps->depth++] = self;
     skip_space(ps);
-    if (*ps->p != close) {
-        for (;;) {
-            if ((kind == CLO_J_OBJECT && !read_name(ps)) || !read_value(ps))
-                return false;
-            skip_space(ps);
-            if (*ps->p != ',')
-                break;
-            ps->p++;
-            skip_space(ps);
-        }
-        if (*ps->p != close)
-            return false;
-    }
+    if (*ps->p != close &&
+        (!(kind == CLO_J_OBJECT ? read_members(ps, self, like) : read_elements(ps, like)) ||
+         *ps->p != close))
+        return false;
     ps->p++;
     ps->open[--ps->depth] = NONE;
-    ps->n_names = names;
+    ps->n_names = n_names;
     n = &ps->view->nodes[self];
     n->len = (uint32_t)(ps->p - start);
     n->skip = ps->n - self;
@@ -459,7 +617,7 @@ read_container(parser *ps, clo_json_kind kind)
 }
 
 static bool
-read_value(parser *ps)
+read_value(parser *ps, uint32_t like)
 {
     if (ps->cap - ps->n < 2 && !grow(ps))
         return false;
@@ -467,9 +625,9 @@ read_value(parser *ps)
     case '"':
         return read_string(ps);
     case '{':
-        return read_container(ps, CLO_J_OBJECT);
+        return read_container(ps, CLO_J_OBJECT, like);
     case '[':
-        return read_container(ps, CLO_J_ARRAY);
+        return read_container(ps, CLO_J_ARRAY, like);
     case 't':
         return read_word(ps, "true", CLO_J_BOOL);
     case 'f':
@@ -496,7 +654,7 @@ read_document(parser *ps, size_t len)
     memset(ps->open, 0xff, sizeof ps->open);   /* NONE */
     memset(ps->names, 0xff, sizeof ps->names); /* NONE */
     clo_buf_init(&ps->decoded, len + len / 2 + 64);
-    if (!read_value(ps))
+    if (!read_value(ps, NONE))
         return false;
     skip_space(ps);
     return ps->p == ps->end;
@@ -513,7 +671,7 @@ clo_view_new(char *text, size_t len)
     ps.text = text;
     ps.end = text + len;
     ps.n = ps.marks = ps.depth = ps.n_names = 0;
-    ps.nul = false;
+    ps.unclean = false;
     ps.cap = (uint32_t)(len / 16 < MAX_NODES / 2 ? len / 16 + 16 : MAX_NODES / 2);
     clo_buf_init(&ps.decoded, 0);
     ps.view = clo_malloc(sizeof *view + ps.cap * sizeof(clo_node));
@@ -533,7 +691,7 @@ clo_view_new(char *text, size_t len)
     view->decoded = ps.decoded.data;
     view->decoded_len = ps.decoded.len;
     view->n = ps.n;
-    view->clean = !ps.nul && clo_utf8_ok(text, len);
+    view->clean = !ps.unclean;
     return view->nodes;
 }
 
@@ -585,19 +743,6 @@ clo_json_kind
 clo_view_kind(const clo_node *n)
 {
     return (clo_json_kind)(n->meta & KIND_MASK);
-}
-
-static bool
-is_kind(const clo_node *n, clo_json_kind kind)
-{
-    return clo_view_kind(n) == kind;
-}
-
-/* Nodes from this one to its next sibling. */
-static uint32_t
-step(const clo_node *n)
-{
-    return is_kind(n, CLO_J_STRING) ? 1 : n->skip;
 }
 
 const clo_node *
@@ -789,13 +934,14 @@ static char *
 copy_string(char *out, const char **s, const char *end)
 {
     const char *p = *s + 1;
+    uint64_t high = 0; /* of no interest here */
 
     *out++ = '"';
     for (;;) {
         const char *plain = p;
         int used;
 
-        p = clo_skip_plain(plain, end);
+        p = clo_skip_plain(plain, end, &high);
         memcpy(out, plain, (size_t)(p - plain));
         out += p - plain;
         if (*p != '\\')

@@ -8,6 +8,9 @@
 #include "clo_int.h"
 
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 /* One value, or the name of a member. The name comes right before its value. */
 typedef struct clo_node {
@@ -41,13 +44,32 @@ const clo_node *clo_view_next(const clo_node *obj, const clo_node *name);
 const char *clo_view_text(const clo_node *n, clo_arena *a, size_t *len);
 
 /* Skips what needs no look inside a string: anything but a quote, a backslash, or a control
- * character. The bit trick marks at least the first byte of each kind in a word; false marks come
- * only after a true one, and the caller looks byte by byte from the word's start anyway. */
+ * character; *high becomes something else than 0 when a byte beyond ASCII was among it. */
 static inline const char *
-clo_skip_plain(const char *p, const char *end)
+clo_skip_plain(const char *p, const char *end, uint64_t *high)
 {
+#ifdef __SSE2__
+    while (end - p >= 16) {
+        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+        __m128i quote = _mm_cmpeq_epi8(v, _mm_set1_epi8('"'));
+        __m128i slash = _mm_cmpeq_epi8(v, _mm_set1_epi8('\\'));
+        __m128i control = _mm_cmpeq_epi8(_mm_min_epu8(v, _mm_set1_epi8(0x1f)), v);
+        unsigned stops =
+            (unsigned)_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(quote, slash), control));
+        unsigned tops = (unsigned)_mm_movemask_epi8(v);
+
+        if (stops != 0) {
+            *high |= tops & ((stops & -stops) - 1); /* of the bytes before the first stop */
+            return p + __builtin_ctz(stops);
+        }
+        *high |= tops;
+        p += 16;
+    }
+#else
     const uint64_t ones = UINT64_C(0x0101010101010101), tops = ones * 0x80;
 
+    /* This marks at least the first byte of each kind in a word; false marks come only after a true
+     * one, and the last loop looks byte by byte from the word's start anyway. */
     while (end - p >= 8) {
         uint64_t w, quote, slash;
 
@@ -57,10 +79,12 @@ clo_skip_plain(const char *p, const char *end)
         if ((((quote - ones) & ~quote) | ((slash - ones) & ~slash) | ((w - ones * 0x20) & ~w)) &
             tops)
             break;
+        *high |= w & tops;
         p += 8;
     }
-    while (p < end && *p != '"' && *p != '\\' && (unsigned char)*p >= 0x20)
-        p++;
+#endif
+    for (; p < end && *p != '"' && *p != '\\' && (unsigned char)*p >= 0x20; p++)
+        *high |= (unsigned char)*p & 0x80;
     return p;
 }
 
