@@ -1,5 +1,5 @@
 /*
- * view.h - documents that are read in place (view.c), for json.c alone. Everybody else sees a
+ * view.h - documents that are read in place (view.c, escape.c), for json.c alone. Everybody else sees a
  * clo_json and cannot tell. The two read strings by the same step.
  */
 #ifndef CLO_VIEW_H
@@ -42,6 +42,12 @@ const clo_node *clo_view_first(const clo_node *obj);
 const clo_node *clo_view_next(const clo_node *obj, const clo_node *name);
 /* Compact JSON in `a`, or in memory of the document when `a` is NULL; NULL: no memory. */
 const char *clo_view_text(const clo_node *n, clo_arena *a, size_t *len);
+
+/* escape.c: one escape at p (a backslash): the character, and the bytes that it takes; -1: none that we
+ * know. A character as UTF-8 (4 bytes at most), and as json-c writes it inside a string (6 at most). */
+long clo_escape_get(const char *p, int *used);
+size_t clo_escape_utf8(char *out, long c);
+size_t clo_escape_put(char *out, long c);
 
 /* Skips what needs no look inside a string: anything but a quote, a backslash, or a control
  * character; *high becomes something else than 0 when a byte beyond ASCII was among it. */
