@@ -10,6 +10,10 @@
  *      scan 2      when its first page is not in the cache any more, its rows are kept (rowset.c)
  *      scan 3 ...  read what was kept (walk.c), and ask for nothing
  *
+ * A second scan is the sign of a loop when the first one has been closed, as hosts do when they rescan, or has not come to its
+ * end (the outer side of a table joined with itself). Two that stand side by side, as those of a hash join do, are no loop, and
+ * keeping rows would be in vain.
+ *
  * which is twice the calls of the best plan at most, whatever N. Only scans without any condition, order or offset are
  * counted, by table and columns. A table that does not fit in lookup_bytes is not kept: a scan hands out its rows
  * in the order of the table, so a part of it would not save a page in the middle.
@@ -32,8 +36,9 @@ struct clo_again {
     const clo_table *table;
     clo_colset fetch;
     unsigned generation; /* of the cache when `rows` were begun */
-    int scans;           /* 1, or more */
     long users;          /* scans that are open */
+    long running;        /* ... and have not come to their end */
+    bool closed;         /* a scan has been */
     const clo_scan *by;  /* the one that brings the rows, NULL: none */
     clo_rowset *rows;
     bool complete, off;
@@ -94,19 +99,27 @@ void
 clo_again_begin(clo_scan *s)
 {
     clo_again *a = clo_scan_is_whole(s) ? find(s) : NULL;
-    unsigned now = clo_cache_generation(s->client->cache);
 
     s->again = NULL;
     if (a == NULL && clo_scan_is_whole(s))
         a = make(s);
     if (a == NULL)
         return;
-    if (a->generation != now && a->by == NULL)
-        forget(a);
     s->again = a;
     a->users++;
-    if (a->scans++ == 0 || a->complete || a->off || a->by != NULL)
+    a->running++;
+}
+
+void
+clo_again_first(clo_scan *s, bool cached)
+{
+    clo_again *a = s->again;
+    unsigned now = clo_cache_generation(s->client->cache);
+
+    if (a == NULL || a->off || a->by != NULL || (a->complete && a->generation == now) || cached ||
+        (!a->closed && a->running < 2))
         return;
+    forget(a);
     a->rows = clo_rowset_new();
     a->by = a->rows != NULL ? s : NULL;
     a->generation = now;
@@ -130,16 +143,27 @@ clo_again_row(clo_scan *s, const clo_json *row)
 }
 
 void
-clo_again_stop(clo_scan *s, bool whole)
+clo_again_done(clo_scan *s)
 {
     clo_again *a = s->again;
 
-    if (a == NULL || a->by != s)
+    if (a == NULL || s->all_read)
+        return;
+    s->all_read = true;
+    a->running--;
+    if (a->by != s)
         return;
     a->by = NULL;
-    a->complete = whole && a->generation == clo_cache_generation(s->client->cache);
+    a->complete = a->generation == clo_cache_generation(s->client->cache);
     if (!a->complete)
         forget(a);
+}
+
+void
+clo_again_stop(clo_scan *s)
+{
+    if (s->again != NULL && s->again->by == s)
+        forget(s->again);
 }
 
 clo_rowset *
@@ -159,8 +183,10 @@ clo_again_leave(clo_scan *s)
 
     if (a == NULL)
         return;
-    clo_again_stop(s, false);
+    clo_again_stop(s);
     s->again = NULL;
+    a->running -= !s->all_read;
+    a->closed = true;
     if (--a->users > 0 || clo_table_find(a->table->name) == a->table)
         return;
     at = &s->client->agains;

@@ -139,6 +139,7 @@ typedef struct clo_scan {
     clo_lookup *lookup; /* NULL: every read is sent */
     int lookup_cond;    /* the condition that is looked up */
     clo_again *again;   /* NULL: not a scan of the whole table */
+    bool all_read;      /* ... which has come to its end */
     int reach;          /* pages that may be held, memory permitting */
     int held;           /* pages asked for and not used up */
     size_t page_bytes;  /* text of the largest page so far */
@@ -276,8 +277,10 @@ void clo_again_begin(clo_scan *scan);
 void clo_again_leave(clo_scan *scan);
 /* A row that is new to the scan. */
 void clo_again_row(clo_scan *scan, const clo_json *row);
-/* The scan has all its rows (`whole`), or needs not be kept. */
-void clo_again_stop(clo_scan *scan, bool whole);
+/* The first page has come, before its rows. */
+void clo_again_first(clo_scan *scan, bool cached);
+void clo_again_done(clo_scan *scan); /* the scan has all its rows */
+void clo_again_stop(clo_scan *scan); /* it needs not be kept */
 /* The rows of its table, a reference, when they were kept. NULL: they were not. */
 clo_rowset *clo_again_rows(const clo_scan *scan);
 void clo_agains_end(clo_client *client); /* the statement is over */

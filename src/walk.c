@@ -289,7 +289,7 @@ knows_rest(clo_walk *w)
         w->rest = clo_lookup_whole(s);
     if (w->rest == NULL)
         return false;
-    clo_again_stop(s, false);
+    clo_again_stop(s);
     w->cap = -1;
     w->key.sorted = w->key.bounded = false;
     return true;
@@ -737,8 +737,8 @@ open_page(clo_walk *w, clo_err *err)
     sort = !w->opened && clo_walk_needs_sorting(w);
     if (!joins(w, p, &e))
         return step_back(w, p, err);
-    if (!w->opened && was_kept(p))
-        clo_again_stop(w->scan, false); /* as long as the cache serves, nothing else need */
+    if (w->seen.n == 0)
+        clo_again_first(w->scan, was_kept(p));
     if (take_rows(w, &e, &mismatch, &fresh, err) != CLO_OK)
         return CLO_ERROR;
     if (mismatch && distrust(w, &restart, err) != CLO_OK)
@@ -864,7 +864,7 @@ clo_walk_next(clo_walk *w, const clo_json **row, clo_err *err)
         }
         if (w->first == NULL) {
             if (w->ended) {
-                clo_again_stop(w->scan, true);
+                clo_again_done(w->scan);
                 return CLO_DONE;
             }
             if (w->cap < 0 || w->next_skip <= w->cap)

@@ -385,21 +385,28 @@ a_table_joined_with_itself(void **state)
 
 /* ---- whole tables ----------------------------------------------------------------------------- */
 
-/* Rows of the whole table, at most `most` of them; -1: an error. None comes twice. */
-static int
-scan_all(loop *l, int most)
+static clo_cursor *
+open_all(loop *l)
 {
     clo_question q = {.table = l->table, .complete = true};
-    static bool seen[FK_ROWS];
-    int id = clo_table_column(l->table, "id"), n = 0;
-    clo_status st = CLO_ROW;
     clo_cursor *cur;
     clo_plan plan;
 
-    clo_colset_add(&q.needed, id);
+    clo_colset_add(&q.needed, clo_table_column(l->table, "id"));
     assert_int_equal(clo_plan_make(l->client, &q, &plan, &l->err), CLO_OK);
     cur = clo_cursor_open(l->client, &plan, NULL, -1, 0, &l->err);
     assert_non_null(cur);
+    return cur;
+}
+
+/* Further rows, at most `most` of them; -1: an error. None of these comes twice. */
+static int
+take_rows(loop *l, clo_cursor *cur, int most)
+{
+    int id = clo_table_column(l->table, "id"), n = 0;
+    static bool seen[FK_ROWS];
+    clo_status st = CLO_ROW;
+
     memset(seen, 0, sizeof seen);
     while (n < most && (st == CLO_ROW || st == CLO_AGAIN)) {
         st = clo_cursor_step(cur, 1000, &l->err);
@@ -411,8 +418,17 @@ scan_all(loop *l, int most)
             n++;
         }
     }
-    clo_cursor_free(cur);
     return st == CLO_ERROR ? -1 : n;
+}
+
+static int
+scan_all(loop *l, int most)
+{
+    clo_cursor *cur = open_all(l);
+    int n = take_rows(l, cur, most);
+
+    clo_cursor_free(cur);
+    return n;
 }
 
 static int
@@ -454,6 +470,33 @@ a_table_scanned_again_and_again(void **state)
         assert_int_equal(calls_of_scan(l, ROWS), PAGES);
         end(l);
     }
+}
+
+/* Both sides of a hash join are no loop; the outer side of a nested one ends with what the inner has read. */
+static void
+scans_at_the_same_time(void **state)
+{
+    enum { ROWS = 1500, PAGES = 8 };
+    loop *l = begin(ROWS, "close_leads", "id");
+    clo_cursor *a, *b;
+
+    (void)state;
+    set(l, "cache_bytes", "0");
+    a = open_all(l);
+    assert_int_equal(take_rows(l, a, FK_ROWS), ROWS);
+    b = open_all(l);
+    assert_int_equal(take_rows(l, b, FK_ROWS), ROWS);
+    assert_int_equal(calls_of_scan(l, ROWS), PAGES);
+    assert_int_equal(l->f->n_calls, 3 * PAGES);
+    clo_cursor_free(b);
+    clo_cursor_free(a);
+    a = open_all(l);
+    assert_int_equal(take_rows(l, a, 1), 1);
+    assert_int_equal(calls_of_scan(l, ROWS), PAGES);
+    assert_int_equal(take_rows(l, a, FK_ROWS), ROWS - 1);
+    assert_int_equal(l->f->n_calls, 4 * PAGES + 1);
+    clo_cursor_free(a);
+    end(l);
 }
 
 /* Rows move and the list has to be continued by key: the rows kept are those of a scan all the same. */
@@ -509,6 +552,7 @@ main(void)
         cmocka_unit_test(lists_that_do_not_fit),
         cmocka_unit_test(a_table_joined_with_itself),
         cmocka_unit_test(a_table_scanned_again_and_again),
+        cmocka_unit_test(scans_at_the_same_time),
         cmocka_unit_test(a_table_that_moves_between_scans),
         cmocka_unit_test(a_cursor_dropped_while_the_table_is_read),
     };
