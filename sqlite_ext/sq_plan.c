@@ -36,6 +36,9 @@
  * bounds what a scan of the whole table costs too much for three keys. So a lookup is priced for the
  * loop to win up to LOOP_ROWS rows. A million keys then take longer than one scan, for the calls before the
  * core starts it come one after the other: that price was preferred to a thousand calls for three rows.
+ * No other price is better: SQLite multiplies it by its number of rows outside, so one that lets a scan win for
+ * a thousand rows that ANALYZE has counted does the same for three that it has not. Who knows that there are many keys
+ * says so with IN (SELECT ...) in a sub-select, which arrives here as one list.
  */
 #include "sq.h"
 

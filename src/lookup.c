@@ -24,7 +24,9 @@
  * Where P is not known (only leads and opportunities say it) pages keep pace with single reads, and a key
  * waits for pages under way rather than let there be more reads than pages.
  *
- * A list of values (IN) says how many keys there are, so where P is known nothing is tried out.
+ * A list of values (IN) says how many keys there are. Where P is known nothing is tried out then; where it is not,
+ * up to K pages are read first, several at a time, and the keys wait for them. Only when that was not the whole table
+ * are the keys read one by one, and no further page.
  *
  * A key that the whole table lacks is asked for once by the get tool all the same, because lists lag behind
  * and leave out some objects that can be read (users who left). A list by another column is a list
@@ -380,7 +382,8 @@ clo_lookup_join(clo_scan *scan)
     clo_buf_free(&sign);
     if (lk == NULL)
         return;
-    if (c->slot->op == CLO_OP_IN && (int64_t)c->n > lk->planned)
+    /* With a LIMIT nobody knows how many of the keys will be asked for. */
+    if (c->slot->op == CLO_OP_IN && scan->want < 0 && (int64_t)c->n > lk->planned)
         lk->planned = (int64_t)c->n;
     lk->users++;
     scan->lookup = lk;
@@ -519,6 +522,13 @@ keys_asked(const clo_lookup *lk)
     return keys > read ? keys : read;
 }
 
+/* Pages of a table of unknown size that are read before the keys of a list one by one. */
+static int64_t
+paid_by_list(const clo_lookup *lk)
+{
+    return pages(lk) < 0 ? lk->planned : 0;
+}
+
 /* How many pages may have been asked for by now; see above. Sets all_paid. */
 static int64_t
 allowance(clo_lookup *lk)
@@ -535,6 +545,8 @@ allowance(clo_lookup *lk)
         return 1;
     if (all > 0 && (keys < all / 4 || keys <= lk->planned))
         return lk->gate.asked;
+    if (pages_seen(lk) < paid_by_list(lk))
+        return paid_by_list(lk);
     paid -= clo_fetch_waiting(lk->client, lk); /* the reads that the present keys may need */
     /* Keys that will be asked for next count as well; more of them in a long loop that has followed another
      * cursor so far. */
@@ -681,7 +693,9 @@ clo_lookup_find(clo_lookup *lk, const clo_value *key, clo_json **doc)
         return CLO_FOUND_DOC;
     if (lk->complete || lk->walk == NULL || clo_rowset_lacks(lk->rows, key))
         return CLO_FOUND_SEND;
-    if ((lk->all_paid || pages_seen(lk) == 0 || !clo_lookup_may_read(lk)) && lk->gate.in_flight > 0)
+    if ((lk->all_paid || pages_seen(lk) == 0 || pages_seen(lk) < paid_by_list(lk) ||
+         !clo_lookup_may_read(lk)) &&
+        lk->gate.in_flight > 0)
         return CLO_FOUND_LATER; /* only ever for something that is under way */
     return CLO_FOUND_SEND;
 }
