@@ -136,6 +136,20 @@ typedef struct clo_json_iter {
 } clo_json_iter;
 void clo_json_iter_init(clo_json_iter *it, const clo_json *obj);
 bool clo_json_iter_next(clo_json_iter *it); /* key and value valid until the next */
+/* The members of one object, for finding many of them by name. *place is where the last object of its kind had the
+ * member, 0 at first: looked at first, and set. */
+enum { CLO_MEMBERS_MAX = 256 };
+struct clo_node;
+typedef struct clo_members {
+    const clo_json *object;
+    const struct clo_node *names[CLO_MEMBERS_MAX]; /* view.h */
+    size_t n;                                      /* 0: they are looked for in the object */
+} clo_members;
+void clo_members_of(const clo_json *obj, clo_members *m);
+const clo_json *clo_member(const clo_members *m, const char *key, uint16_t *place);
+/* Those whose names begin with `prefix`, as one object without the prefix. *text NULL: no memory. False: not done. */
+bool clo_members_some(const clo_members *m, const char *prefix, clo_arena *a, const char **text,
+                      size_t *len);
 /* Setters take ownership of `v` and return false when out of memory (v is freed then). */
 bool clo_json_put(clo_json *obj, const char *key, clo_json *v);
 bool clo_json_put_str(clo_json *obj, const char *key, const char *s, size_t n);
@@ -167,9 +181,10 @@ void clo_date_format(int32_t days, char out[16]);
  * table, row id and column. */
 clo_status clo_value_of_json(const clo_json *j, const clo_table *t, const clo_column *c,
                              const char *row_id, clo_arena *a, clo_value *out, clo_err *err);
-/* All needed columns of one row object. vals has t->n_columns places. */
+/* All needed columns of one row object. vals and places (zero before the first row, and kept from one to the
+ * next) have t->n_columns elements. */
 clo_status clo_row_of_json(const clo_json *row, const clo_table *t, const clo_colset *needed,
-                           clo_arena *a, clo_value *vals, clo_err *err);
+                           clo_arena *a, uint16_t *places, clo_value *vals, clo_err *err);
 /* SQL equality of a row's value with a bound one (text bytewise, numbers by value, TIME by instant). */
 bool clo_value_equal(const clo_value *a, const clo_value *b);
 /* A bound value as JSON for a parameter of type `p`; NULL with `err` (ARG) when it does not fit. A JSONTEXT

@@ -39,6 +39,7 @@ struct clo_cursor {
     clo_gate own_gate;
     clo_arena *bind_arena, *row_arena;
     clo_value *vals;
+    uint16_t *places; /* of the columns in the row before */
     state state;
     clo_err failure;
     int64_t limit; /* -1: none */
@@ -161,7 +162,9 @@ prepare(clo_cursor *cur, const clo_bind *binds, int64_t offset, clo_err *err)
     cur->bind_arena = clo_arena_new();
     cur->row_arena = clo_arena_new();
     cur->vals = clo_calloc(t->n_columns, sizeof *cur->vals);
-    if (cur->bind_arena == NULL || cur->row_arena == NULL || cur->vals == NULL)
+    cur->places = clo_calloc(t->n_columns, sizeof *cur->places);
+    if (cur->bind_arena == NULL || cur->row_arena == NULL || cur->vals == NULL ||
+        cur->places == NULL)
         return clo_err_nomem(err);
     s->client = cur->client;
     s->table = t;
@@ -335,7 +338,8 @@ clo_cursor_of_json(const clo_table *table, const clo_colset *needed, const char 
     cur->limit = -1;
     cur->row_arena = clo_arena_new();
     cur->vals = clo_calloc(table->n_columns, sizeof *cur->vals);
-    if (cur->row_arena == NULL || cur->vals == NULL)
+    cur->places = clo_calloc(table->n_columns, sizeof *cur->places);
+    if (cur->row_arena == NULL || cur->vals == NULL || cur->places == NULL)
         clo_err_nomem(err);
     else
         cur->fixed = clo_json_parse(json, len, table->name, err);
@@ -514,7 +518,8 @@ deliver(clo_cursor *cur, const clo_json *row, clo_err *err)
         return CLO_ROW;
     }
     clo_arena_reset(cur->row_arena);
-    if (clo_row_of_json(row, s->table, &cur->plan.needed, cur->row_arena, cur->vals, err) != CLO_OK)
+    if (clo_row_of_json(row, s->table, &cur->plan.needed, cur->row_arena, cur->places, cur->vals,
+                        err) != CLO_OK)
         return CLO_ERROR;
     for (int i = 0; i < s->n_conds; i++)
         clo_cond_echo(&s->conds[i], s->conds[i].slot->op == CLO_OP_IN ? w->which : 0, row,
@@ -773,6 +778,7 @@ clo_cursor_free(clo_cursor *cur)
     clo_arena_free(cur->row_arena);
     clo_json_free(cur->fixed);
     clo_free(cur->vals);
+    clo_free(cur->places);
     if (cur->client != NULL) {
         if (!cur->raw)
             unlist(cur);

@@ -555,6 +555,44 @@ clo_json_iter_next(clo_json_iter *it)
     return true;
 }
 
+void
+clo_members_of(const clo_json *obj, clo_members *m)
+{
+    const clo_node *n = node_of(obj);
+
+    m->object = obj;
+    m->n = n ? clo_view_names(n, m->names, CLO_MEMBERS_MAX) : 0;
+}
+
+/* A member that is missing moves those behind it by one, so the search goes both ways. */
+const clo_json *
+clo_member(const clo_members *m, const char *key, uint16_t *place)
+{
+    size_t len = strlen(key), at = *place;
+
+    if (m->n == 0)
+        return clo_json_get(m->object, key);
+    for (size_t d = 0; d <= at || at + d < m->n; d++)
+        for (int down = 0; down < 2; down++) {
+            size_t i = down ? at - d : at + d; /* below 0: far above n */
+
+            if (i < m->n && clo_view_is_named(m->names[i], key, len)) {
+                *place = (uint16_t)i;
+                return handle_of(m->names[i] + 1);
+            }
+        }
+    return NULL;
+}
+
+bool
+clo_members_some(const clo_members *m, const char *prefix, clo_arena *a, const char **text,
+                 size_t *len)
+{
+    if (m->n > 0)
+        *text = clo_view_some(m->names, m->n, prefix, a, len);
+    return m->n > 0;
+}
+
 /* ---- building ---- */
 
 clo_json *

@@ -605,12 +605,11 @@ add_member(clo_buf *b, const char *key, const clo_json *value, clo_arena *a)
     return text && clo_buf_add(b, text, len);
 }
 
-/* All custom values of a row as one object. Close sends them as flat keys "custom.cf_..."; SQL
- * reads custom->>'cf_...'. The deprecated nested `custom` object (by field name) is left out. */
+static const char prefix[] = "custom.";
+
 static clo_status
-custom_of_row(const clo_json *row, const place *at, clo_arena *a, clo_value *out)
+custom_of_tree(const clo_json *row, const place *at, clo_arena *a, clo_value *out)
 {
-    static const char prefix[] = "custom.";
     clo_status st = CLO_OK;
     clo_json_iter it;
     clo_buf b;
@@ -641,12 +640,29 @@ custom_of_row(const clo_json *row, const place *at, clo_arena *a, clo_value *out
     return st;
 }
 
+/* All custom values of a row as one object. Close sends them as flat keys "custom.cf_..."; SQL
+ * reads custom->>'cf_...'. The deprecated nested `custom` object (by field name) is left out. */
+static clo_status
+custom_of_row(const clo_members *row, const place *at, clo_arena *a, clo_value *out)
+{
+    const char *text;
+    size_t len;
+
+    if (!clo_members_some(row, prefix, a, &text, &len))
+        return custom_of_tree(row->object, at, a, out);
+    if (!text)
+        return no_memory(at);
+    *out = clo_json_value(text, len);
+    return clo_json_clean(row->object) ? CLO_OK : check_json_text(at, text, len);
+}
+
 clo_status
 clo_row_of_json(const clo_json *row, const clo_table *t, const clo_colset *needed, clo_arena *a,
-                clo_value *vals, clo_err *err)
+                uint16_t *places, clo_value *vals, clo_err *err)
 {
     place at = {t, NULL, clo_json_str(clo_json_get(row, "id"), NULL), err};
     clo_status st = CLO_OK;
+    clo_members members;
     size_t i;
 
     if (clo_json_type(row) != CLO_J_OBJECT) {
@@ -654,6 +670,7 @@ clo_row_of_json(const clo_json *row, const clo_table *t, const clo_colset *neede
         return clo_err_set(err, CLO_E_PROTO, "%s: a row is %s instead of an object", t->name,
                            clo_json_kind_name(clo_json_type(row)));
     }
+    clo_members_of(row, &members);
     memset(vals, 0, t->n_columns * sizeof *vals); /* NULL, all of them */
     for (i = 0; i < t->n_columns && st == CLO_OK; i++) {
         const clo_column *c = &t->columns[i];
@@ -668,9 +685,10 @@ clo_row_of_json(const clo_json *row, const clo_table *t, const clo_colset *neede
         if (c->flags & CLO_C_RAW)
             st = document_of_json(row, &at, a, &vals[i]);
         else if (c->flags & CLO_C_CUSTOM)
-            st = custom_of_row(row, &at, a, &vals[i]);
+            st = custom_of_row(&members, &at, a, &vals[i]);
         else
-            st = convert(clo_json_get(row, c->path ? c->path : c->name), &at, a, &vals[i]);
+            st = convert(clo_member(&members, c->path ? c->path : c->name, &places[i]), &at, a,
+                         &vals[i]);
     }
     return st;
 }

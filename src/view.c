@@ -678,6 +678,28 @@ clo_view_len(const clo_node *n)
     return count;
 }
 
+size_t
+clo_view_names(const clo_node *obj, const clo_node **list, size_t max)
+{
+    const clo_node *end = obj + obj->skip;
+    size_t n = 0;
+
+    if (!is_kind(obj, CLO_J_OBJECT))
+        return 0;
+    for (const clo_node *name = obj + 1; name < end; name += 1 + step(name + 1)) {
+        if (n == max)
+            return 0;
+        list[n++] = name;
+    }
+    return n;
+}
+
+bool
+clo_view_is_named(const clo_node *name, const char *key, size_t len)
+{
+    return name->len == len && same_bytes(view_of(name)->text + name->at, key, len);
+}
+
 static const clo_node *
 find(const clo_view *view, const clo_node *from, const clo_node *to, const char *key, size_t len)
 {
@@ -878,12 +900,66 @@ copy_compact(char *out, const char *s, size_t len)
     return (size_t)(out - start);
 }
 
+static size_t
+text_room(const clo_node *n)
+{
+    return (size_t)n->len + (is_kind(n, CLO_J_STRING) ? 2 : 0);
+}
+
+/* Returns its length, which is not more than text_room. */
+static size_t
+put_text(char *out, const clo_node *n)
+{
+    const char *s = view_of(n)->text + n->at - (is_kind(n, CLO_J_STRING) ? 1 : 0);
+    size_t len = text_room(n);
+
+    if (!(n->meta & PLAIN))
+        return copy_compact(out, s, len);
+    copy_plain(out, s, len);
+    return len;
+}
+
+static bool
+begins_with(const clo_node *name, const char *prefix, size_t len)
+{
+    return name->len >= len && same_bytes(view_of(name)->text + name->at, prefix, len);
+}
+
+const char *
+clo_view_some(const clo_node *const *list, size_t n, const char *prefix, clo_arena *a, size_t *len)
+{
+    size_t skip = strlen(prefix), room = sizeof "{}";
+    char *out, *p;
+
+    for (size_t i = 0; i < n; i++)
+        if (begins_with(list[i], prefix, skip))
+            room += list[i]->len - skip + strlen("\"\":,") + text_room(list[i] + 1);
+    out = p = clo_arena_alloc(a, room);
+    if (out == NULL)
+        return NULL;
+    *p++ = '{';
+    for (size_t i = 0; i < n; i++) {
+        if (!begins_with(list[i], prefix, skip))
+            continue;
+        if (p > out + 1)
+            *p++ = ',';
+        *p++ = '"';
+        memcpy(p, view_of(list[i])->text + list[i]->at + skip, list[i]->len - skip);
+        p += list[i]->len - skip;
+        *p++ = '"';
+        *p++ = ':';
+        p += put_text(p, list[i] + 1);
+    }
+    *p++ = '}';
+    *p = '\0';
+    *len = (size_t)(p - out);
+    return out;
+}
+
 const char *
 clo_view_text(const clo_node *n, clo_arena *a, size_t *len)
 {
     clo_view *view = view_of(n);
-    uint32_t quotes = is_kind(n, CLO_J_STRING) ? 2 : 0;
-    const char *s = view->text + n->at - quotes / 2;
     char *out;
 
     if (a == NULL && view->last_text.node == n) {
@@ -893,14 +969,10 @@ clo_view_text(const clo_node *n, clo_arena *a, size_t *len)
     if (a == NULL && view->made == NULL)
         view->made = clo_arena_new();
     a = a != NULL ? a : view->made;
-    *len = (size_t)n->len + quotes;
-    out = a != NULL ? clo_arena_alloc(a, *len + 1) : NULL;
+    out = a != NULL ? clo_arena_alloc(a, text_room(n) + 1) : NULL;
     if (out == NULL)
         return NULL;
-    if (n->meta & PLAIN)
-        copy_plain(out, s, *len);
-    else
-        *len = copy_compact(out, s, *len);
+    *len = put_text(out, n);
     out[*len] = '\0';
     if (a == view->made) {
         view->last_text.node = n;

@@ -40,6 +40,12 @@ bool clo_view_bool(const clo_node *n);
 /* Members in order: the name, NULL behind the last one. Its value is the node after it. */
 const clo_node *clo_view_first(const clo_node *obj);
 const clo_node *clo_view_next(const clo_node *obj, const clo_node *name);
+/* All names of an object, in order. Returns how many; 0: none, or more than `max`. */
+size_t clo_view_names(const clo_node *obj, const clo_node **list, size_t max);
+bool clo_view_is_named(const clo_node *name, const char *key, size_t len);
+/* The members among them whose names begin with `prefix`, as one object, without the prefix. */
+const char *clo_view_some(const clo_node *const *list, size_t n, const char *prefix, clo_arena *a,
+                          size_t *len);
 /* Compact JSON in `a`, or in memory of the document when `a` is NULL; NULL: no memory. */
 const char *clo_view_text(const clo_node *n, clo_arena *a, size_t *len);
 

@@ -443,6 +443,15 @@ all_columns(clo_colset *set)
     memset(set, 0xff, sizeof *set);
 }
 
+/* A row that is the first one. */
+static clo_status
+row_of(const clo_json *row, const clo_colset *needed, clo_arena *a, clo_value *vals, clo_err *err)
+{
+    uint16_t places[CLO_ARRAY_LEN(columns)] = {0};
+
+    return clo_row_of_json(row, &table, needed, a, places, vals, err);
+}
+
 static void
 test_row(void **state)
 {
@@ -471,7 +480,7 @@ test_row(void **state)
 
     (void)state;
     all_columns(&needed);
-    if (clo_row_of_json(row, &table, &needed, a, vals, &err) != CLO_OK)
+    if (row_of(row, &needed, a, vals, &err) != CLO_OK)
         fail_msg("%s", err.msg);
     for (i = 0; i < CLO_ARRAY_LEN(columns); i++) {
         char out[64];
@@ -484,6 +493,64 @@ test_row(void **state)
     }
     clo_json_free(row);
     clo_arena_free(a);
+}
+
+/* Rows of one answer, read in place, give what each would give alone: their members stand elsewhere, are missing,
+ * or are too many. */
+static void
+test_rows_in_place(void **state)
+{
+    static const char *const rows[] = {
+        row_json,
+        "{\"id\":\"thin_1\",\"name\":\"a\",\"value\":1}",
+        "{\"value\":1,\"name\":\"a\",\"id\":\"thin_1\"}",
+        "{\"x\":1,\"custom.\":1,\"id\":\"thin_1\",\"custom\":{\"cf_1\":0},\"custom.cf_1\":7,"
+        "\"value\":2}",
+        "{\"custom.cf_2\":\"q\\\"\\/\",\"id\":\"thin_1\",\"custom.cf_\xc3\xa9/\": { \"a\" : [ 1 ] "
+        "} }",
+        "{\"custom.a\":null,\"custom.b\":\"b\",\"custom.c\":[\"\",{\"d\":\"e\"}],\"id\":\"thin_"
+        "1\"}",
+        "{\"id\":\"thin_1\"}",
+        NULL /* with many members */,
+        row_json,
+    };
+    uint16_t places[CLO_ARRAY_LEN(columns)] = {0};
+    clo_value vals[CLO_ARRAY_LEN(columns)], alone[CLO_ARRAY_LEN(columns)];
+    clo_colset needed;
+    clo_err err;
+
+    (void)state;
+    all_columns(&needed);
+    for (size_t r = 0; r < CLO_ARRAY_LEN(rows); r++) {
+        clo_arena *a = clo_arena_new();
+        clo_json *row, *tree;
+        clo_buf b;
+
+        clo_buf_init(&b, 1 << 20);
+        for (int i = 0; rows[r] == NULL && i < 300; i++)
+            assert_true(clo_buf_fmt(&b, "%s\"custom.m%d\":%d", i > 0 ? "," : "{", i, i));
+        assert_true(clo_buf_str(&b, rows[r] != NULL ? rows[r] : ",\"id\":\"thin_1\"}"));
+        tree = clo_json_parse(b.data, b.len, "it", &err);
+        row = clo_json_read(&b, "it", &err);
+        assert_true((clo_json_bytes(row) > 0) == (rows[r] != row_json)); /* a name has an escape */
+        assert_int_equal(row_of(tree, &needed, a, alone, &err), CLO_OK);
+        assert_int_equal(clo_row_of_json(row, &table, &needed, a, places, vals, &err), CLO_OK);
+        for (size_t i = 0; i < CLO_ARRAY_LEN(columns); i++) {
+            char out[64], other[64];
+            const char *shown = show(&vals[i], out), *want = show(&alone[i], other);
+
+            assert_int_equal(vals[i].type, alone[i].type);
+            assert_int_equal(vals[i].len, alone[i].len);
+            if (want != NULL)
+                assert_string_equal(shown, want);
+            else
+                assert_null(shown);
+        }
+        clo_json_free(row);
+        clo_json_free(tree);
+        clo_buf_free(&b);
+        clo_arena_free(a);
+    }
 }
 
 /* Only needed columns are read: a bad value in another one is nobody's business. */
@@ -500,13 +567,13 @@ test_needed(void **state)
     (void)state;
     memset(&needed, 0, sizeof needed);
     needed.w[0] = 1U << C_ID | 1U << C_INT | 1U << C_CUSTOM;
-    assert_int_equal(clo_row_of_json(row, &table, &needed, a, vals, &err), CLO_OK);
+    assert_int_equal(row_of(row, &needed, a, vals, &err), CLO_OK);
     assert_int_equal(vals[C_INT].u.i, 1);
     assert_int_equal(vals[C_TEXT].type, CLO_T_NULL);
     assert_string_equal(vals[C_CUSTOM].text, "{}");
     assert_int_equal(vals[C_CUSTOM].len, 2);
     all_columns(&needed);
-    assert_int_equal(clo_row_of_json(row, &table, &needed, a, vals, &err), CLO_ERROR);
+    assert_int_equal(row_of(row, &needed, a, vals, &err), CLO_ERROR);
     assert_string_equal(err.msg, "close_things row thin_2: column name holds 5, which is not text");
     clo_json_free(row);
     clo_arena_free(a);
@@ -545,7 +612,7 @@ test_bad_rows(void **state)
         clo_json *row = clo_json_parse(cases[i].json, strlen(cases[i].json), "it", &err);
 
         assert_non_null(row);
-        assert_int_equal(clo_row_of_json(row, &table, &needed, a, vals, &err), CLO_ERROR);
+        assert_int_equal(row_of(row, &needed, a, vals, &err), CLO_ERROR);
         assert_int_equal(err.code, CLO_E_PROTO);
         if (!strstr(err.msg, cases[i].says))
             fail_msg("%s: %s", cases[i].json, err.msg);
@@ -781,7 +848,7 @@ try_row(void *arg)
     (void)arg;
     if (row) {
         all_columns(&needed);
-        ok = clo_row_of_json(row, &table, &needed, a, vals, &err) == CLO_OK;
+        ok = row_of(row, &needed, a, vals, &err) == CLO_OK;
         if (!ok)
             assert_int_equal(err.code, CLO_E_NOMEM);
     }
@@ -882,15 +949,25 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_utf8),        cmocka_unit_test(test_times),
-        cmocka_unit_test(test_bad_times),   cmocka_unit_test(test_every_day),
-        cmocka_unit_test(test_time_bounds), cmocka_unit_test(test_fits),
-        cmocka_unit_test(test_misfits),     cmocka_unit_test(test_numbers_behind_texts),
-        cmocka_unit_test(test_row),         cmocka_unit_test(test_needed),
-        cmocka_unit_test(test_bad_rows),    cmocka_unit_test(test_equal),
-        cmocka_unit_test(test_parameters),  cmocka_unit_test(test_refused_parameters),
-        cmocka_unit_test(test_native),      cmocka_unit_test(test_oom),
-        cmocka_unit_test(test_names),       cmocka_unit_test(test_loose),
+        cmocka_unit_test(test_utf8),
+        cmocka_unit_test(test_times),
+        cmocka_unit_test(test_bad_times),
+        cmocka_unit_test(test_every_day),
+        cmocka_unit_test(test_time_bounds),
+        cmocka_unit_test(test_fits),
+        cmocka_unit_test(test_misfits),
+        cmocka_unit_test(test_numbers_behind_texts),
+        cmocka_unit_test(test_row),
+        cmocka_unit_test(test_needed),
+        cmocka_unit_test(test_rows_in_place),
+        cmocka_unit_test(test_bad_rows),
+        cmocka_unit_test(test_equal),
+        cmocka_unit_test(test_parameters),
+        cmocka_unit_test(test_refused_parameters),
+        cmocka_unit_test(test_native),
+        cmocka_unit_test(test_oom),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_loose),
     };
 
     return cmocka_run_group_tests(tests, NULL, no_blocks_left);
