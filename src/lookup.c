@@ -170,7 +170,7 @@ few_parents(const clo_client *client, const clo_table *t)
     double known = parent != NULL ? clo_known_rows(client, parent) : 0;
 
     return t->parent == NULL ||
-           (parent != NULL && (known > 0 ? known : parent->guess_rows) <= MAX_PARENTS);
+           (parent != NULL && (known > 0 ? known : parent->guess_rows) <= (double)MAX_PARENTS);
 }
 
 static bool
@@ -586,7 +586,7 @@ too_large(const clo_lookup *lk)
 
     return total > 0 && lk->rows_seen > 0 && !lk->by_id && !clo_rowset_lacks(lk->rows, NULL) &&
            (double)clo_rowset_bytes(lk->rows) / (double)lk->rows_seen * (double)total >
-               (double)max * CLO_ROW_PARTS;
+               (double)max * (double)CLO_ROW_PARTS;
 }
 
 /* Takes in the rows that have arrived, and asks for the pages that are allowed. */

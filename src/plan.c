@@ -465,7 +465,8 @@ clo_plan_rows(clo_plan *plan, const clo_colset *more)
 
 /* ---- estimates ----------------------------------------------------------------------------- */
 
-enum { EST_VALUES = 8, EST_CHILDREN = 8 }; /* values of a list, rows below one parent */
+#define EST_VALUES 8   /* of a list */
+#define EST_CHILDREN 8 /* rows below one parent */
 
 static double
 est_total(const clo_client *client, const clo_table *t)
