@@ -126,8 +126,8 @@ nothing_else_is_read(void **state)
         "count(close_leads_list _fields=id",
         "count(close_lead_get) _fields=id",
         "close_lead_get contact_id=$1 _fields=id",
-        "close_leads_list query=$1 query=$2 query=$3 query=$4 query=$5 query=$6 query=$7 query=$8 "
-        "query=$9 _fields=id",
+        ("close_leads_list query=$1 query=$2 query=$3 query=$4 query=$5 query=$6 query=$7 query=$8 "
+         "query=$9 _fields=id"),
     };
     char *huge = clo_malloc(200000);
 
