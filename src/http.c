@@ -14,10 +14,12 @@
  *  - the pre-request callback, which libcurl runs on a ready connection just before it writes the
  *    first byte of a request, lets only the first pass through. It also covers requests without a
  *    body, and it is what makes `sent` exact: before it ran, nothing can have left.
+ * A connection that the service has closed already is no place for a write: that is looked at last of all,
+ * and such a write has not been sent.
  * A fresh connection for every write would have been simpler, but costs a TLS handshake per row, and
  * would still not answer the question whether the write arrived.
  *
- * Cheap calls. One call on a kept connection costs two system calls for the wire, one wait, and little
+ * Cheap calls. One call on a kept connection costs two system calls for the wire (a write: three), one wait, and little
  * else: a pump sends what is new before it waits, and a handle keeps its options for the next request of
  * the same shape (method, kind of body, scheme), which sets only what differs. Rejected: waiting actively
  * for the answer (takes the processor from whoever makes it).
@@ -40,6 +42,7 @@
 #include "clo_int.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
@@ -451,6 +454,20 @@ on_seek(void *arg, curl_off_t offset, int origin)
     return CURL_SEEKFUNC_FAIL;
 }
 
+/* The service has closed the connection that is about to be used. libcurl looks for that itself, but from the
+ * middle of 2026 on at most once a second, and of a write that goes out on such a connection nobody knows the
+ * fate. Where the socket cannot be told nothing is known. */
+static bool
+is_hung_up(const clo_xfer *x)
+{
+    struct pollfd p = {.fd = -1, .events = POLLRDHUP};
+    curl_socket_t fd = CURL_SOCKET_BAD;
+    if (curl_easy_getinfo(x->easy, CURLINFO_ACTIVESOCKET, &fd) != CURLE_OK || fd == CURL_SOCKET_BAD)
+        return false;
+    p.fd = fd;
+    return poll(&p, 1, 0) > 0;
+}
+
 static int
 on_ready(void *arg, char *remote, char *local, int remote_port, int local_port)
 {
@@ -459,8 +476,9 @@ on_ready(void *arg, char *remote, char *local, int remote_port, int local_port)
     (void)local;
     (void)remote_port;
     (void)local_port;
-    if (x->passes++ > 0 && !x->replay_safe)
+    if (!x->replay_safe && (x->passes > 0 || is_hung_up(x)))
         return CURL_PREREQFUNC_ABORT;
+    x->passes++;
     x->began = true;
     if (x->replay_safe) { /* nobody asks us for its body */
         x->body_asked = true;

@@ -202,6 +202,33 @@ writes_are_never_repeated(void **state)
     }
 }
 
+/* Either libcurl sees it and takes a new one, or we do, and then nothing has left. */
+static void
+writes_do_not_go_out_on_a_closed_connection(void **state)
+{
+    static const lb_answer script[] = {{"/x", OK_2, LB_CLOSE, 0}, {"/y", OK_2, LB_KEEP, 0}};
+    lb_server *s = lb_start(script, CLO_ARRAY_LEN(script));
+    clo_http *h = new_http();
+    clo_xfer *x = begin(h, s->port, &(ask){.path = "/x", .body = "{}"});
+    clo_http_res *res = finish(h, x);
+    (void)state;
+    assert_int_equal(res->err.code, CLO_E_NONE);
+    clo_xfer_free(x);
+    while (lb_value(s, &s->open) > 0)
+        (void)poll(NULL, 0, 1);
+    for (int tries = 0; lb_count(s, " /y ") == 0; tries++) {
+        assert_true(tries < 2);
+        x = begin(h, s->port, &(ask){.path = "/y", .body = "{\"w\":1}"});
+        res = finish(h, x);
+        assert_int_equal(res->sent, res->err.code == CLO_E_NONE ? CLO_SENT_MAYBE : CLO_SENT_NO);
+        assert_true(res->err.code == CLO_E_NONE || res->err.retryable);
+        clo_xfer_free(x);
+    }
+    assert_int_equal(lb_count(s, " /y "), 1);
+    clo_http_free(h);
+    assert_int_equal(lb_stop(s), 0);
+}
+
 static void
 reads_are_repeated_on_a_dead_connection(void **state)
 {
@@ -627,6 +654,7 @@ main(void)
         cmocka_unit_test(url_rules),
         cmocka_unit_test(connections_are_reused),
         cmocka_unit_test(writes_are_never_repeated),
+        cmocka_unit_test(writes_do_not_go_out_on_a_closed_connection),
         cmocka_unit_test(reads_are_repeated_on_a_dead_connection),
         cmocka_unit_test(dead_connections_do_not_wear_out_a_handle),
         cmocka_unit_test(handles_are_used_again),
