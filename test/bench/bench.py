@@ -300,6 +300,14 @@ class Bench:
                 os.chmod(folder, 0o755)
                 times = special.cancel(host, service.server, folder, runs)
             self.result["cancel"][host.name] = times
+        service.server.config({"latency_ms": MIDDLE})
+        self.result["storing"] = {}
+        for host in self.hosts:
+            with tempfile.TemporaryDirectory(dir=self.folder) as folder:
+                os.chmod(folder, 0o755)
+                self.result["storing"][host.name] = special.storing(host, service.server, folder, runs)
+        service.server.config({"latency_ms": 0})
+        print(report.text_storing(self.result["storing"]) + "\n", flush=True)
         if service.leads < MAIN:
             self._memory(service)
         print(report.text_cancel(self.result["cancel"]) + "\n", flush=True)

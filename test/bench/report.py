@@ -205,6 +205,20 @@ def memory_rows(memory):
     return [f"MiB, {memory['leads']:,} leads", "idle", "peak", "more"], rows
 
 
+def storing_rows(storing):
+    """Header and rows: what storing costs a host by itself."""
+    rows = []
+    for name, variants in storing.items():
+        for variant, ms in variants.items():
+            rows.append([TITLES[name] + (f", {variant}" if variant else ""),
+                         *(milliseconds(_median(ms[what])) for what in ("copy", "scan"))])
+    return ["ms", "from a local table", "from Close"], rows
+
+
+def text_storing(storing):
+    return "\n" + _aligned(*storing_rows(storing))
+
+
 def text_memory(memory):
     return "\n" + _aligned(*memory_rows(memory))
 

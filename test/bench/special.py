@@ -38,6 +38,44 @@ def _wide_scan(columns):
     return f"SELECT count(*), sum({total}) FROM close_leads;"
 
 
+def storing(host, server, folder, runs):
+    """Milliseconds that the host takes to store the rows of the full scan: {variant: {"copy", "scan"}}.
+
+    "copy" takes them from another local table, where they lie uncompressed; "scan" from Close, at the
+    latency that the service has now. The variants are the compressions that PostgreSQL knows for long rows."""
+    scan = workloads.BY_KEY["scan"].timed(host.name, None)
+    session = host.session(server, folder)
+    try:
+        if host.name == "pg":
+            session.run("CREATE TEMP TABLE source AS SELECT * FROM close_leads WITH NO DATA;")
+            for (column,) in session.run("SELECT quote_ident(attname) FROM pg_attribute WHERE attnum > 0"
+                                         " AND attrelid = 'source'::regclass AND attstorage = 'x';"):
+                session.run(f"ALTER TABLE source ALTER {column} SET STORAGE EXTERNAL;")
+            session.run("INSERT INTO source SELECT * FROM close_leads;")
+            variants = [name for (name,) in session.run("SELECT unnest(enumvals) FROM pg_settings"
+                                                        " WHERE name = 'default_toast_compression';")] or [""]
+        else:
+            session.run("CREATE TABLE source AS SELECT * FROM close_leads;")
+            variants = [""]
+        result = {}
+        for variant in variants:
+            if variant:
+                session.run(f"SET default_toast_compression = {variant};")
+            result[variant] = {"copy": [_stored(session, scan.replace("close_leads", "source")) for _ in range(runs)],
+                               "scan": [_stored(session, scan) for _ in range(runs)]}
+        return result
+    finally:
+        session.close()
+
+
+def _stored(session, statement):
+    start = time.perf_counter()
+    session.run(statement)
+    spent = (time.perf_counter() - start) * 1000
+    session.run("DROP TABLE local_copy;")
+    return spent
+
+
 def cancel(host, server, folder, runs):
     """Milliseconds from the interrupt until the shell has given up, and until the service sees the
     connection closed, while the service takes 30 seconds for its answer."""
