@@ -438,11 +438,23 @@ clo_fetch_detach(clo_client *client, const clo_lookup *lookup)
             f->lookup = NULL; /* it will be sent */
 }
 
+/* An answer that was fetched ahead and not needed may be what another cursor asks for next. */
+static void
+keep_unread(clo_fetch *f)
+{
+    clo_err ignored;
+
+    clo_err_clear(&ignored);
+    if (!f->done && f->client->open_cursors > 1 && clo_fetch_arrived(f))
+        (void)clo_fetch_poll(f, &ignored);
+}
+
 void
 clo_fetch_free(clo_fetch *f)
 {
     if (f == NULL || --f->refs > 0)
         return;
+    keep_unread(f);
     if (!f->done)
         unlist(f);
     clo_call_free(f->call);
