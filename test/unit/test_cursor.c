@@ -751,32 +751,44 @@ expect_no_repetition(const scan *s, int n)
             assert_string_not_equal(s->f->calls[i], s->f->calls[j]);
 }
 
+/* A whole table, its key only. */
+static clo_cursor *
+scan_of(scan *s, const char *table)
+{
+    clo_question q = {.table = clo_table_find(table)};
+    clo_plan plan;
+
+    clo_colset_add(&q.needed, clo_table_key(q.table));
+    must(clo_plan_make(s->client, &q, &plan, &s->err), &s->err);
+    return clo_cursor_open(s->client, &plan, NULL, -1, 0, &s->err);
+}
+
+/* Steps on, to the next row or to the end; true for a row. */
+static bool
+next_row(scan *s, clo_cursor *cur)
+{
+    clo_status st = CLO_AGAIN;
+
+    while (st == CLO_AGAIN)
+        st = clo_cursor_step(cur, 20, &s->err);
+    assert_true(st != CLO_ERROR);
+    return st == CLO_ROW;
+}
+
 static void
 the_same_read_once(void **state)
 {
     scan *s = begin(300, 1);
-    const clo_table *t = clo_table_find("close_contacts");
-    clo_question q = {0};
-    clo_plan plan;
-    clo_cursor *a, *b;
-    int rows = 0;
-    clo_status sa = CLO_AGAIN, sb = CLO_AGAIN;
+    clo_cursor *a = scan_of(s, "close_contacts"), *b = scan_of(s, "close_contacts");
 
     (void)state;
-    q.table = t;
-    clo_colset_add(&q.needed, 0);
-    must(clo_plan_make(s->client, &q, &plan, &s->err), &s->err);
-    a = clo_cursor_open(s->client, &plan, NULL, -1, 0, &s->err);
-    b = clo_cursor_open(s->client, &plan, NULL, -1, 0, &s->err);
-    while (sa != CLO_DONE || sb != CLO_DONE) {
-        sa = sa == CLO_DONE ? sa : clo_cursor_step(a, 20, &s->err);
-        sb = sb == CLO_DONE ? sb : clo_cursor_step(b, 20, &s->err);
-        assert_true(sa != CLO_ERROR && sb != CLO_ERROR);
-        rows += (sa == CLO_ROW) + (sb == CLO_ROW);
+    for (int i = 0; i < 300; i++) {
+        assert_true(next_row(s, a));
+        assert_true(next_row(s, b));
     }
+    assert_true(!next_row(s, a) && !next_row(s, b));
     clo_cursor_free(a);
     clo_cursor_free(b);
-    assert_int_equal(rows, 600);
     expect_no_repetition(s,
                          4); /* a page beyond the end may have been given up, and asked for again */
     end(s);
@@ -788,35 +800,18 @@ static void
 pages_left_unread_serve_others(void **state)
 {
     scan *s = begin(300, 1);
-    const clo_table *t = clo_table_find("close_contacts");
-    clo_question q = {0};
-    clo_plan plan;
-    clo_cursor *a, *b;
-    clo_status st = CLO_AGAIN;
-    int rows[2] = {0, 0};
+    clo_cursor *a = scan_of(s, "close_contacts"), *b = scan_of(s, "close_contacts");
 
     (void)state;
-    q.table = t;
-    clo_colset_add(&q.needed, 0);
-    must(clo_plan_make(s->client, &q, &plan, &s->err), &s->err);
-    a = clo_cursor_open(s->client, &plan, NULL, -1, 0, &s->err);
-    b = clo_cursor_open(s->client, &plan, NULL, -1, 0, &s->err);
-    while (st == CLO_AGAIN)
-        st = clo_cursor_step(b, 20, &s->err);
-    for (rows[1] = st == CLO_ROW; st != CLO_DONE; rows[0] += st == CLO_ROW) {
-        st = clo_cursor_step(a, 20, &s->err);
-        assert_true(st != CLO_ERROR);
-        if (st == CLO_ROW && rows[0] % 25 == 0)
+    assert_true(next_row(s, b));
+    for (int rows = 0; next_row(s, a); rows++)
+        if (rows % 25 == 24)
             (void)poll(NULL, 0, 10); /* what is under way arrives */
-    }
     clo_cursor_free(a);
-    for (st = CLO_AGAIN; st != CLO_DONE; rows[1] += st == CLO_ROW) {
-        st = clo_cursor_step(b, 20, &s->err);
-        assert_true(st != CLO_ERROR);
-    }
+    for (int rows = 1; rows < 300; rows++)
+        assert_true(next_row(s, b));
+    assert_false(next_row(s, b));
     clo_cursor_free(b);
-    assert_int_equal(rows[0], 300);
-    assert_int_equal(rows[1], 300);
     expect_no_repetition(s, s->f->n_calls);
     end(s);
 }
@@ -841,15 +836,8 @@ abandoned_at_any_time(void **state)
     (void)state;
     for (int steps = 0; steps < 400; steps += 13) {
         scan *s = begin(600, 1);
-        const clo_table *t = clo_table_find("close_leads");
-        clo_question q = {0};
-        clo_plan plan;
-        clo_cursor *cur;
+        clo_cursor *cur = scan_of(s, "close_leads");
 
-        q.table = t;
-        clo_colset_add(&q.needed, 0);
-        must(clo_plan_make(s->client, &q, &plan, &s->err), &s->err);
-        cur = clo_cursor_open(s->client, &plan, NULL, -1, 0, &s->err);
         for (int i = 0; i < steps; i++)
             (void)!clo_cursor_step(cur, i % 3, &s->err);
         clo_cursor_free(cur);
@@ -875,19 +863,13 @@ static void
 the_pipe_stays_full(void **state)
 {
     scan *s = begin(600, 1);
-    const clo_table *t = clo_table_find("close_leads");
-    clo_question q = {0};
-    clo_plan plan;
     clo_cursor *cur;
     int rows = 0;
 
     (void)state;
     set(s, "concurrency", "2");
     set(s, "page_size", "100");
-    q.table = t;
-    clo_colset_add(&q.needed, clo_table_key(t));
-    must(clo_plan_make(s->client, &q, &plan, &s->err), &s->err);
-    cur = clo_cursor_open(s->client, &plan, NULL, -1, 0, &s->err);
+    cur = scan_of(s, "close_leads");
     while (rows < 100) {
         clo_status st = clo_cursor_step(cur, 1000, &s->err);
 
@@ -897,7 +879,7 @@ the_pipe_stays_full(void **state)
             usleep(10000); /* the first page is read slowly */
     }
     assert_int_equal(calls_so_far(s->f), 4);
-    drain(s, cur, t);
+    drain(s, cur, clo_table_find("close_leads"));
     expect_rows(s, 500);
     assert_int_equal(s->stats.requests, 7);
     assert_int_equal(s->stats.max_in_flight, 2);
