@@ -453,6 +453,18 @@ read_word(parser *ps, const char *word, clo_json_kind kind)
     return true;
 }
 
+/* After a member or an element: whether a comma follows, and with it another one. */
+static inline bool
+take_comma(parser *ps)
+{
+    skip_space(ps);
+    if (*ps->p != ',')
+        return false;
+    ps->p++;
+    skip_space(ps);
+    return true;
+}
+
 /* What is between the brackets; `like` is an object or array like this one, or NONE. */
 static bool
 read_members(parser *ps, uint32_t self, uint32_t like)
@@ -463,15 +475,11 @@ read_members(parser *ps, uint32_t self, uint32_t like)
 
     if (alike)
         o.end = like + other->skip;
-    for (;;) {
+    do {
         if (!read_name(ps, &o, &like) || !read_value(ps, like))
             return false;
-        skip_space(ps);
-        if (*ps->p != ',')
-            return true;
-        ps->p++;
-        skip_space(ps);
-    }
+    } while (take_comma(ps));
+    return true;
 }
 
 static bool
@@ -480,18 +488,14 @@ read_elements(parser *ps, uint32_t like)
     const clo_node *other = like != NONE ? &ps->view->nodes[like] : NULL;
 
     like = other != NULL && is_kind(other, CLO_J_ARRAY) && other->skip > 1 ? like + 1 : NONE;
-    for (;;) {
+    do {
         uint32_t element = ps->n;
 
         if (!read_value(ps, like))
             return false;
         like = element;
-        skip_space(ps);
-        if (*ps->p != ',')
-            return true;
-        ps->p++;
-        skip_space(ps);
-    }
+    } while (take_comma(ps));
+    return true;
 }
 
 /* While a container is open its length is not known, and the field holds its depth. */
