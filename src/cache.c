@@ -37,8 +37,8 @@ struct clo_cache {
     unsigned generation;
 };
 
-static uint64_t
-hash_of(const char *key, size_t len)
+uint64_t
+clo_hash(const char *key, size_t len)
 {
     uint64_t h = UINT64_C(14695981039346656037); /* FNV-1a; keys are not chosen by strangers */
     for (size_t i = 0; i < len; i++)
@@ -131,7 +131,7 @@ use(clo_cache *c, const char *key, size_t len, int64_t now_ms, int64_t ttl_ms)
     entry *e;
     if (c->count == 0)
         return NULL;
-    e = *find(c, hash_of(key, len), key, len);
+    e = *find(c, clo_hash(key, len), key, len);
     if (!e || now_ms - e->at_ms > ttl_ms)
         return NULL; /* an old one stays: another reader may accept an older answer */
     unthread(c, e);
@@ -184,7 +184,7 @@ static entry *
 add(clo_cache *c, const char *key, size_t len, size_t text_len, size_t cost, size_t max_bytes,
     int64_t now_ms)
 {
-    uint64_t hash = hash_of(key, len);
+    uint64_t hash = clo_hash(key, len);
     size_t own = sizeof(entry) + len + text_len;
     entry **at, *e;
     if (c->count && *(at = find(c, hash, key, len)))

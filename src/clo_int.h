@@ -506,6 +506,8 @@ clo_json *clo_cache_get(clo_cache *c, const char *key, size_t len, int64_t now_m
 void clo_cache_put(clo_cache *c, const char *key, size_t len, clo_json *doc, size_t doc_bytes,
                    size_t max_bytes, int64_t now_ms);
 void clo_cache_clear(clo_cache *c);
+/* For tables of keys that are not chosen by strangers. */
+uint64_t clo_hash(const char *key, size_t len);
 /* The same with an answer as it came, which takes a fraction of the memory of a parsed one; copied. The text that
  * _text returns is borrowed until the cache is used again; _get gives documents only, _text texts only. */
 void clo_cache_put_text(clo_cache *c, const char *key, size_t len, const char *text,

@@ -92,16 +92,6 @@ clo_rowset_bytes(const clo_rowset *set)
 
 /* ---- by key --------------------------------------------------------------------------------- */
 
-static uint64_t
-hash_of(const char *s, size_t n)
-{
-    uint64_t h = UINT64_C(14695981039346656037);
-
-    for (size_t i = 0; i < n; i++)
-        h = (h ^ (unsigned char)s[i]) * UINT64_C(1099511628211);
-    return h ^ (h >> 32);
-}
-
 /* Other bits than the bucket's, and of the whole hash: FNV hardly moves its upper ones with the end of a key. */
 static uint32_t
 part_of(uint64_t hash)
@@ -169,7 +159,7 @@ first_row(const clo_rowset *set, const clo_value *key)
 {
     if (set == NULL || set->n_buckets == 0)
         return NO_ROW;
-    return skip_to(set, set->buckets[hash_of(key->text, key->len) & (set->n_buckets - 1)], key);
+    return skip_to(set, set->buckets[clo_hash(key->text, key->len) & (set->n_buckets - 1)], key);
 }
 
 bool
@@ -177,7 +167,7 @@ clo_rowset_lacks(const clo_rowset *set, const clo_value *key)
 {
     if (set == NULL || set->parts == PARTS)
         return false;
-    return key == NULL || part_of(hash_of(key->text, key->len)) >= set->parts;
+    return key == NULL || part_of(clo_hash(key->text, key->len)) >= set->parts;
 }
 
 bool
@@ -254,7 +244,7 @@ clo_rowset_add(clo_rowset *set, const clo_value *key, const char *text, size_t l
         return CLO_KEPT_FULL;
     r.len = (uint32_t)len;
     if (key->text != NULL) {
-        uint64_t hash = hash_of(key->text, key->len);
+        uint64_t hash = clo_hash(key->text, key->len);
 
         r.hash = (uint32_t)hash;
         r.part = part_of(hash);
