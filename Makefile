@@ -68,7 +68,7 @@ unit: $(UNIT_BIN)
 $(BUILD)/core/%.o: src/%.c
 	@mkdir -p $(@D)
 	$(call say,CC $<)
-	$(Q)$(CC) $(CPPFLAGS_CORE) $(CPPFLAGS) $(if $(filter http.c,$(<F)),$(CURL_CFLAGS)) \
+	$(Q)$(CC) $(CPPFLAGS_CORE) $(CPPFLAGS) $(if $(filter http.c headers.c sockets.c,$(<F)),$(CURL_CFLAGS)) \
 		$(if $(filter json.c,$(<F)),$(JSON_CFLAGS)) $(CFLAGS_ALL) -c -o $@ $<
 
 $(CORE_LIB): $(CORE_OBJ)

@@ -679,34 +679,34 @@ wait_or_go_on(clo_cursor *cur, clo_err *err)
 
 /* Asks for what is missing and lets everything under way move. */
 static clo_status
-move_on(clo_cursor *cur, int64_t now, clo_err *err)
+move_on(clo_cursor *cur, clo_err *err)
 {
     bool asked;
 
-    cur->look_ms = now + LOOK_MS;
     if (fill(cur, &asked, err) != CLO_OK)
         return CLO_ERROR;
     cur->held = cur->scan.held;
     poll_all(cur);
     if (!cur->raw)
         clo_lookups_poll(cur->client);
+    cur->look_ms = clo_now_ms() + LOOK_MS;
     return CLO_OK;
 }
 
 /* One turn of the loop without waiting. While a page is read the network is looked after only now and then,
- * and when a page has been used up: moving eight transfers costs more than making a row, and what they
- * bring takes longer to unpack than to hand out, so that eager looks would leave nobody to ask for more. */
+ * counted from the end of the look before, and when a page has been used up: a look may unpack a page, which
+ * takes longer than handing one out, and meanwhile nobody asks for more. */
 static clo_status
 turn(clo_cursor *cur, int64_t now, clo_err *err)
 {
     bool reading = cur->first != NULL && cur->first->cur != NULL && cur->scan.held >= cur->held &&
                    now < cur->look_ms;
-    clo_status st = reading ? CLO_OK : move_on(cur, now, err);
+    clo_status st = reading ? CLO_OK : move_on(cur, err);
 
     while (st == CLO_OK)
         st = take(cur, err);
     if (st == CLO_AGAIN && reading)
-        return move_on(cur, now, err); /* what arrived meanwhile is not waited for */
+        return move_on(cur, err); /* what arrived meanwhile is not waited for */
     return st == CLO_AGAIN ? wait_or_go_on(cur, err) : st;
 }
 

@@ -24,6 +24,7 @@ MUST_NOT_MENTION = {
     "src/value.c": r"curl_|clo_http_|clo_call",
     "src/config.c": r"curl_|clo_call",
 }
+KNOW_CURL = ("src/http.c", "src/headers.c", "src/sockets.c")
 BANNED = re.compile(
     r"(?<![\w.>])(malloc|calloc|realloc|free|strdup|strndup|sprintf|vsprintf|strcpy|strcat|strtok|atoi|atol|"
     r"alloca|gets|printf|puts|exit|abort|asprintf)\s*\(")
@@ -90,8 +91,10 @@ def rule_includes():
                     yield f"{path}:{number}: the core knows no host"
                 if name.startswith(("json.h", "json-c", "json_")) and path != "src/json.c":
                     yield f"{path}:{number}: only json.c includes json-c"
-                if name.startswith("curl/") and path != "src/http.c":
-                    yield f"{path}:{number}: only http.c includes libcurl"
+                if name.startswith("curl/") and path != "src/http.h":
+                    yield f"{path}:{number}: only http.h includes libcurl"
+                if name == "http.h" and path not in KNOW_CURL:
+                    yield f"{path}:{number}: http.h is for {', '.join(KNOW_CURL)}"
 
 
 def rule_layers():

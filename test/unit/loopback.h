@@ -50,10 +50,12 @@ typedef struct lb_server {
     pthread_mutex_t lock;
     const lb_answer *script;
     size_t n_script;
+    size_t
+        raw_len; /* of the bytes of every answer, set before the first request; 0: they are text */
     int used[LB_REQUESTS];
     char *requests[LB_REQUESTS];
     int conn_of[LB_REQUESTS]; /* serial number of the connection that brought it */
-    int n_requests, unexpected, connections, open;
+    int n_requests, n_answers, unexpected, connections, open;
     lb_conn conns[LB_CONNS];
 } lb_server;
 
@@ -125,13 +127,16 @@ lb_serve(lb_server *s, lb_conn *c)
         pthread_mutex_unlock(&s->lock);
         memmove(c->in, c->in + n, c->len - n + 1);
         c->len -= n;
-        len = strlen(a->bytes);
+        len = s->raw_len ? s->raw_len : strlen(a->bytes);
         while (done < len) {
             ssize_t k = send(c->fd, a->bytes + done, len - done, MSG_NOSIGNAL);
             if (k <= 0)
                 break;
             done += (size_t)k;
         }
+        pthread_mutex_lock(&s->lock);
+        s->n_answers++;
+        pthread_mutex_unlock(&s->lock);
         if (a->then == LB_CLOSE || a->then == LB_RESET)
             lb_drop(s, c, a->then == LB_RESET);
     }

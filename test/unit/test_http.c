@@ -7,6 +7,7 @@
 #include "loopback.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -607,6 +608,62 @@ many_at_once(void **state)
     assert_int_equal(lb_stop(s), 0);
 }
 
+/* 300,000 spaces, compressed. */
+static const char spaces[326] = {
+    [0] = 0x1f,         [1] = (char)0x8b,   [2] = 0x08,         [8] = 0x02,
+    [9] = 0x03,         [10] = (char)0xed,  [11] = (char)0xc1,  [12] = 0x01,
+    [13] = 0x0d,        [17] = (char)0xc2,  [18] = (char)0xa0,  [19] = 0x2a,
+    [20] = (char)0xef,  [21] = (char)0x9f,  [22] = (char)0xd2,  [23] = 0x1e,
+    [24] = 0x0e,        [25] = 0x28,        [316] = (char)0xf8, [317] = 0x31,
+    [318] = (char)0xdf, [319] = 0x2a,       [320] = 0x1f,       [321] = 0x54,
+    [322] = (char)0xe0, [323] = (char)0x93, [324] = 0x04};
+
+static int
+count_done(clo_xfer *const *x, size_t n)
+{
+    int done = 0;
+    for (size_t i = 0; i < n; i++)
+        done += clo_xfer_done(x[i]);
+    return done;
+}
+
+/* Answers that are large once unpacked, all of them there: each pump takes one, and none is forgotten. */
+static void
+large_bodies_come_one_by_one(void **state)
+{
+    static const char head[] = OK_HEAD "Content-Encoding: gzip\r\nContent-Length: 326\r\n\r\n";
+    char bytes[sizeof(head) - 1 + sizeof(spaces)];
+    const lb_answer script[] = {{"/x", bytes, LB_KEEP, 6}};
+    lb_server *s = lb_start(script, 1);
+    clo_http *h = new_http();
+    clo_xfer *x[6];
+    int before, done = 0;
+    (void)state;
+    s->raw_len = sizeof(bytes);
+    memcpy(bytes, head, sizeof(head) - 1);
+    memcpy(bytes + sizeof(head) - 1, spaces, sizeof(spaces));
+    for (size_t i = 0; i < CLO_ARRAY_LEN(x); i++)
+        x[i] = begin(h, s->port, &(ask){.method = "GET", .replay_safe = true});
+    while (done < (int)CLO_ARRAY_LEN(x)) {
+        clo_err err;
+        /* Once all requests are out, all answers are waited for without looking. */
+        while (lb_value(s, &s->n_requests) == (int)CLO_ARRAY_LEN(x) &&
+               lb_value(s, &s->n_answers) < (int)CLO_ARRAY_LEN(x))
+            sched_yield();
+        before = done;
+        assert_int_equal(clo_http_pump(h, 1000, &err), CLO_OK);
+        done = count_done(x, CLO_ARRAY_LEN(x));
+        assert_true(done <= before + 1);
+    }
+    for (size_t i = 0; i < CLO_ARRAY_LEN(x); i++) {
+        assert_int_equal(clo_xfer_result(x[i])->err.code, CLO_E_NONE);
+        assert_int_equal(clo_xfer_result(x[i])->body.len, 300000);
+        clo_xfer_free(x[i]);
+    }
+    clo_http_free(h);
+    assert_int_equal(lb_stop(s), 0);
+}
+
 static volatile sig_atomic_t alarms;
 
 static void
@@ -663,6 +720,7 @@ main(void)
         cmocka_unit_test(tls_failure_sends_nothing),
         cmocka_unit_test(limits),
         cmocka_unit_test(large_bodies_in_a_row),
+        cmocka_unit_test(large_bodies_come_one_by_one),
         cmocka_unit_test(response_headers),
         cmocka_unit_test(redirects_are_not_followed),
         cmocka_unit_test(bodies_reach_the_server),
