@@ -96,6 +96,16 @@ def get_json(server, bearer, path, params):
         return json.load(answer)
 
 
+def calls(server):
+    """What the service was asked since its log was emptied. Token requests and the call that warms a
+    contender up are not part of a question."""
+    def counts(entry):
+        path = entry["path"] or ""
+        return not path.startswith("/oauth") and entry["tool"] != "close_me_get" and not path.endswith("/me/")
+
+    return [entry for entry in server.log() if counts(entry)]
+
+
 class Session:
     """A shell of a host, warmed up, with the process that does its work."""
 
@@ -158,6 +168,16 @@ class Host:
         session.run("SELECT length(CAST(close_me_get() AS text));")
         return session
 
+    def vet(self, workload, server, facts, folder):
+        """Fails when the plan would answer the question by less work than is to be measured."""
+        session = self.session(server, folder)
+        try:
+            complaint = workload.plan_complaint(self.name, session.run(workload.plan(self.name, facts)), facts)
+        finally:
+            session.close()
+        if complaint:
+            raise Failed(complaint)
+
     def measure(self, workload, server, facts, folder, mark):
         session = self.session(server, folder)
         try:
@@ -170,6 +190,9 @@ class Host:
             rows = session.run(timed)
             ms, cpu = (time.perf_counter() - start) * 1000, fine_cpu_ms(session.pid) - cpu
             peak = peak_kb(session.pid)
+            complaint = workload.complaint(rows, facts)
+            if complaint:
+                raise Failed(complaint)
             if check:
                 rows = session.run(check)
             return Sample(ms, int(rows[0][0]) if rows else None, cpu, peak)

@@ -9,6 +9,7 @@ Every contender must bring the same number of rows; a different number ends the 
 time of a wrong answer means nothing.
 """
 
+import json
 import math
 
 LEAD_PAGE = 200  # the largest pages that the service accepts
@@ -18,6 +19,7 @@ AT_ONCE = 8  # also our default window
 CALLS = 300  # of a function in a row
 FIVE = ("id", "name", "status_id", "date_created", "url")
 FILTER = "status:Potential"
+CUSTOM = "custom"  # the column that gathers what is called custom.…
 
 LEADS = "/api/v1/lead/"
 OPPORTUNITIES = "/api/v1/opportunity/"
@@ -27,11 +29,14 @@ class Facts:
     """What the workloads need to know about the data of one stand-in."""
 
     def __init__(self, leads, opportunities, matching, keys, columns):
+        """`columns` are the members of a lead that are columns of their own."""
         self.leads = leads
         self.opportunities = opportunities
         self.matching = matching
         self.keys = keys
         self.columns = columns
+        self.visible = [*columns, CUSTOM]  # of close_leads
+        self.held = None  # {visible column: leads that have a value}, once somebody needs it
 
     def pages(self, rows, size=LEAD_PAGE):
         return max(1, math.ceil(rows / size))
@@ -43,6 +48,7 @@ class Workload:
     key = title = ""
     most_latency = None  # milliseconds: with more there is nothing more to learn
     writes = False
+    vetted = False  # the hosts' plans are looked at, and the values counted: needs facts.held
 
     def setup(self, _host, _facts):
         return ""
@@ -52,6 +58,19 @@ class Workload:
 
     def check(self, _host):
         """A query whose value is the number of rows; None: the timed statement gave it."""
+        return None
+
+    def plan(self, _host, _facts):
+        """A statement that shows the plan, when a clever one could answer by less work than is to be
+        measured."""
+        raise NotImplementedError
+
+    def plan_complaint(self, _host, _rows, _facts):
+        """What is wrong with the plan that the statement showed, None: nothing."""
+        raise NotImplementedError
+
+    def complaint(self, _rows, _facts):
+        """What is wrong with a host's rows beside their number, None: nothing."""
         return None
 
     def sdk(self, _variant, _facts):
@@ -81,6 +100,78 @@ class Workload:
 def _scan_job(variant, path, largest, params):
     page, at_once = {"sdk": (SDK_PAGE, 1), "sdk-max": (largest, 1), "sdk-x8": (largest, AT_ONCE)}[variant]
     return {"kind": "scan", "path": path, "page": page, "atOnce": at_once, "params": params}
+
+
+def _all_pages(window, facts):
+    """The floor's arguments for the leads as they are."""
+    return ["pages", "close_leads_list", str(facts.pages(facts.leads)), str(LEAD_PAGE), str(window)]
+
+
+class Read(Workload):
+    """Every value of every lead becomes a value of SQL, and nothing is kept: what the SDK's loop does, whose
+    rows are objects in memory in the end. So it has the same jobs as `scan`.
+
+    A count must not be had for less. The plans are looked at before anything is measured: PostgreSQL must
+    count above a foreign scan that puts out all columns, SQLite must call xColumn for every column of
+    every row. And the sums must be what the service holds by column: no value is skipped."""
+
+    key, title = "read", "all columns of all leads, read and counted by column"
+    vetted = True
+
+    def timed(self, _host, facts):
+        counts = ", ".join(f'count("{column}")' for column in facts.visible)
+        return f"SELECT {counts} FROM close_leads;"
+
+    def plan(self, host, facts):
+        if host == "pg":
+            return f"EXPLAIN (VERBOSE, FORMAT JSON) {self.timed(host, facts)}"
+        return f".explain off\nEXPLAIN {self.timed(host, facts)}"
+
+    def plan_complaint(self, host, rows, facts):
+        if host == "pg":
+            return _pg_plan_complaint(json.loads(rows[0][0])[0]["Plan"], facts)
+        read = [p2 for _, opcode, _, p2, *_ in rows if opcode == "VColumn"]
+        if sorted(read) != list(range(len(facts.visible))):
+            return f"xColumn is called for the columns number {read}"
+        return None
+
+    def complaint(self, rows, facts):
+        for (column, held), counted in zip(facts.held.items(), rows[0], strict=True):
+            if int(counted) != held:
+                return f"{counted} values in {column}, the service has {held}"
+        return None
+
+    def sdk(self, variant, _facts):
+        return _scan_job(variant, LEADS, LEAD_PAGE, {})
+
+    def floor(self, window, facts):
+        return _all_pages(window, facts)
+
+    def walked(self, facts):
+        return facts.leads
+
+    def fewest(self, facts):
+        return facts.pages(facts.leads)
+
+    def expected(self, facts):
+        return facts.leads
+
+
+def _pg_plan_complaint(plan, facts):
+    """An aggregate over everything that a foreign scan puts out, in one process."""
+    counts = [f"count({column})" for column in facts.visible]
+    if [_unquoted(word) for word in plan["Output"]] != counts:
+        return f"the plan's output is {plan['Output']}"
+    scan = plan.get("Plans", [{}])[0]
+    if plan["Node Type"] != "Aggregate" or scan.get("Node Type") != "Foreign Scan":
+        return f"the plan is {plan['Node Type']} over {scan.get('Node Type')}"
+    missing = set(facts.visible) - {_unquoted(word) for word in scan["Output"]}
+    return f"the scan does not put out {sorted(missing)}" if missing else None
+
+
+def _unquoted(word):
+    """Names that are words of SQL come quoted."""
+    return word.replace('"', "")
 
 
 class _Copy(Workload):
@@ -119,7 +210,7 @@ class Scan(_Copy):
     key, title = "scan", "all columns of all leads into a local table"
 
     def floor(self, window, facts):
-        return ["pages", "close_leads_list", str(facts.pages(facts.leads)), str(LEAD_PAGE), str(window)]
+        return _all_pages(window, facts)
 
 
 class Fields(_Copy):
@@ -128,8 +219,7 @@ class Fields(_Copy):
     params = {"_fields": ",".join(FIVE)}
 
     def floor(self, window, facts):
-        return ["pages", "close_leads_list", str(facts.pages(facts.leads)), str(LEAD_PAGE),
-                str(window), ",".join(FIVE)]
+        return [*_all_pages(window, facts), ",".join(FIVE)]
 
 
 class Filtered(_Copy):
@@ -306,8 +396,8 @@ class Calls(Workload):
         return len(facts.keys[:CALLS])
 
 
-ALL = (Scan(), Fields(), Filtered(), Limit(), Count(), FirstRow(), JoinKeys(), JoinTables(), Inserts(),
-       Calls())
+ALL = (Read(), Scan(), Fields(), Filtered(), Limit(), Count(), FirstRow(), JoinKeys(), JoinTables(),
+       Inserts(), Calls())
 BY_KEY = {workload.key: workload for workload in ALL}
 
 
