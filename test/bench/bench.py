@@ -178,7 +178,10 @@ class Bench:
             for other in self.others:
                 if not other.takes(workload, service.facts):
                     continue
-                if workload.walked(service.facts) > SKIP_CAP:
+                same = report.find(done, workload.same_job, other.name)
+                if same:
+                    done.append({**same, "workload": workload.key})
+                elif workload.walked(service.facts) > SKIP_CAP:
                     done.append(_absent(service, latency, workload, other, f"ends at {SKIP_CAP:,}"))
                 elif other.least_seconds(workload, service.facts, latency) > LEFT_OUT_SECONDS:
                     done.append(_absent(service, latency, workload, other, "left out"))
@@ -327,11 +330,12 @@ class Bench:
                 times = special.cancel(host, service.server, folder, runs)
             self.result["cancel"][host.name] = times
         service.server.config({"latency_ms": MIDDLE})
-        self.result["storing"] = {}
+        self.result["storing"] = {"leads": service.leads, "hosts": {}}
         for host in self.hosts:
             with tempfile.TemporaryDirectory(dir=self.folder) as folder:
                 os.chmod(folder, 0o755)
-                self.result["storing"][host.name] = special.storing(host, service.server, folder, runs)
+                self.result["storing"]["hosts"][host.name] = special.storing(host, service.server,
+                                                                             service.facts, folder, runs)
         service.server.config({"latency_ms": 0})
         print(report.text_storing(self.result["storing"]) + "\n", flush=True)
         if service.leads < MAIN:

@@ -11,6 +11,8 @@ TITLES = {"sqlite": "SQLite", "pg": "PostgreSQL", "sdk": "SDK", "sdk-max": "SDK,
 MEMORY_KB = 32 * 1024
 MEMORY_OF = (("five", "scan of five columns"), ("all", "scan of all columns"),
              ("join", "join with the opportunities"))
+STORING_OF = {"read": "read from Close, counted, not kept", "scan": "read from Close and stored",
+              "copy": "stored from a local table"}
 GOAL_ROUND = (10000, 20)
 
 
@@ -206,13 +208,14 @@ def memory_rows(memory):
 
 
 def storing_rows(storing):
-    """Header and rows: what storing costs a host by itself."""
+    """Header and rows: reading, reading and storing, and storing by itself, by compression."""
     rows = []
-    for name, variants in storing.items():
-        for variant, ms in variants.items():
-            rows.append([TITLES[name] + (f", {variant}" if variant else ""),
-                         *(milliseconds(_median(ms[what])) for what in ("copy", "scan"))])
-    return ["ms", "from a local table", "from Close"], rows
+    for name, lines in storing["hosts"].items():
+        for line in lines:
+            compression = f", compressed by {line['variant']}" if line["variant"] else ""
+            rows.append([f"{TITLES[name]}: {STORING_OF[line['what']]}{compression}",
+                         milliseconds(_median(line["ms"])), str(line["calls"])])
+    return ["storing", "ms", "calls"], rows
 
 
 def text_storing(storing):
@@ -247,7 +250,7 @@ def one_round(result, leads, latency):
 
 def _speed_goals(result):
     cases = one_round(result, *GOAL_ROUND)
-    for key, least in (("scan", 10), ("fields", 10), ("join-keys", 20)):
+    for key, least in (("read", 10), ("scan", 10), ("fields", 10), ("join-keys", 20)):
         for name in OURS:
             value = ratio(cases, key, name)
             if value is not None:

@@ -18,7 +18,7 @@ def memory(host, server, facts, folder):
     """Peak memory of the process that works, over that of an idle connection, by statement."""
     result = {}
     statements = {name: _wide_scan(columns)
-                  for name, columns in (("five", workloads.FIVE), ("all", facts.columns))}
+                  for name, columns in (("five", workloads.FIVE), ("all", facts.visible))}
     statements["join"] = workloads.BY_KEY["join-tables"].timed(host.name, facts)
     for name, statement in statements.items():
         session = host.session(server, folder)
@@ -34,46 +34,60 @@ def memory(host, server, facts, folder):
 
 def _wide_scan(columns):
     """Every value is looked at, and none is stored: a local table would have its own memory."""
-    total = " + ".join(f"coalesce(length(CAST({column} AS text)), 0)" for column in columns)
+    total = " + ".join(f'coalesce(length(CAST("{column}" AS text)), 0)' for column in columns)
     return f"SELECT count(*), sum({total}) FROM close_leads;"
 
 
-def storing(host, server, folder, runs):
-    """Milliseconds that the host takes to store the rows of the full scan: {variant: {"copy", "scan"}}.
+def storing(host, server, facts, folder, runs):
+    """What keeping rows costs: [{"what", "variant", "ms": [...], "calls"}], at the latency that the service has now.
 
-    "copy" takes them from another local table, where they lie uncompressed; "scan" from Close, at the
-    latency that the service has now. The variants are the compressions that PostgreSQL knows for long rows."""
-    scan = workloads.BY_KEY["scan"].timed(host.name, None)
+    "read" counts the values and keeps nothing, "scan" stores the rows, "copy" stores the same rows from a
+    local table, where they lie uncompressed. The variants are the compressions that PostgreSQL knows for
+    long rows. All take turns in one session."""
     session = host.session(server, folder)
     try:
-        if host.name == "pg":
-            session.run("CREATE TEMP TABLE source AS SELECT * FROM close_leads WITH NO DATA;")
-            for (column,) in session.run("SELECT quote_ident(attname) FROM pg_attribute WHERE attnum > 0"
-                                         " AND attrelid = 'source'::regclass AND attstorage = 'x';"):
-                session.run(f"ALTER TABLE source ALTER {column} SET STORAGE EXTERNAL;")
-            session.run("INSERT INTO source SELECT * FROM close_leads;")
-            variants = [name for (name,) in session.run("SELECT unnest(enumvals) FROM pg_settings"
-                                                        " WHERE name = 'default_toast_compression';")] or [""]
-        else:
-            session.run("CREATE TABLE source AS SELECT * FROM close_leads;")
-            variants = [""]
-        result = {}
-        for variant in variants:
-            if variant:
-                session.run(f"SET default_toast_compression = {variant};")
-            result[variant] = {"copy": [_stored(session, scan.replace("close_leads", "source")) for _ in range(runs)],
-                               "scan": [_stored(session, scan) for _ in range(runs)]}
-        return result
+        variants = _stored_source(session)
+        scan = workloads.BY_KEY["scan"].timed(host.name, facts)
+        read = workloads.BY_KEY["read"].timed(host.name, facts)
+        result = [_storing_line("read", "", read)]
+        result += [_storing_line("scan", variant, scan) for variant in variants]
+        result += [_storing_line("copy", variant, scan.replace("close_leads", "source")) for variant in variants]
+        for _ in range(runs):
+            for line in result:
+                _measure_storing(session, server, line)
+        return [{key: line[key] for key in line if key != "statement"} for line in result]
     finally:
         session.close()
 
 
-def _stored(session, statement):
+def _stored_source(session):
+    """Stores the leads uncompressed in a table `source`; returns the compressions to compare."""
+    if session.host == "sqlite":
+        session.run("CREATE TABLE source AS SELECT * FROM close_leads;")
+        return [""]
+    session.run("CREATE TEMP TABLE source AS SELECT * FROM close_leads WITH NO DATA;")
+    for (column,) in session.run("SELECT quote_ident(attname) FROM pg_attribute WHERE attnum > 0"
+                                 " AND attrelid = 'source'::regclass AND attstorage = 'x';"):
+        session.run(f"ALTER TABLE source ALTER {column} SET STORAGE EXTERNAL;")
+    session.run("INSERT INTO source SELECT * FROM close_leads;")
+    return [name for (name,) in session.run("SELECT unnest(enumvals) FROM pg_settings"
+                                            " WHERE name = 'default_toast_compression';")] or [""]
+
+
+def _storing_line(what, variant, statement):
+    return {"what": what, "variant": variant, "statement": statement, "ms": [], "calls": 0}
+
+
+def _measure_storing(session, server, line):
+    if line["variant"]:
+        session.run(f"SET default_toast_compression = {line['variant']};")
+    server.control("DELETE", "log")
     start = time.perf_counter()
-    session.run(statement)
-    spent = (time.perf_counter() - start) * 1000
-    session.run("DROP TABLE local_copy;")
-    return spent
+    session.run(line["statement"])
+    line["ms"].append((time.perf_counter() - start) * 1000)
+    line["calls"] = len(contenders.calls(server))
+    if line["what"] != "read":
+        session.run("DROP TABLE local_copy;")
 
 
 def cancel(host, server, folder, runs):

@@ -48,6 +48,7 @@ class Workload:
     key = title = ""
     most_latency = None  # milliseconds: with more there is nothing more to learn
     writes = False
+    same_job = None  # key of an earlier question that is the same job for the SDK and the floor, not done twice
     vetted = False  # the hosts' plans are looked at, and the values counted: needs facts.held
 
     def setup(self, _host, _facts):
@@ -109,11 +110,12 @@ def _all_pages(window, facts):
 
 class Read(Workload):
     """Every value of every lead becomes a value of SQL, and nothing is kept: what the SDK's loop does, whose
-    rows are objects in memory in the end. So it has the same jobs as `scan`.
+    rows are objects in memory in the end. So its and the floor's job is that of `scan`.
 
     A count must not be had for less. The plans are looked at before anything is measured: PostgreSQL must
     count above a foreign scan that puts out all columns, SQLite must call xColumn for every column of
-    every row. And the sums must be what the service holds by column: no value is skipped."""
+    every row; neither of the two has values that are made later. And the sums must be what the service
+    holds by column: no value is skipped."""
 
     key, title = "read", "all columns of all leads, read and counted by column"
     vetted = True
@@ -208,6 +210,7 @@ class _Copy(Workload):
 
 class Scan(_Copy):
     key, title = "scan", "all columns of all leads into a local table"
+    same_job = "read"
 
     def floor(self, window, facts):
         return _all_pages(window, facts)
