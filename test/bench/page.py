@@ -67,12 +67,12 @@ is the first page, a window that opens late, and a processor that is busy elsewh
 
 {spent}
 
-Reading all columns is bounded by the processor: a lead with all its contacts, tasks and opportunities is some
-4 KB. `read` is what that takes in this library: everything is decompressed and parsed, and every value of every
-column becomes a value of the host, in PostgreSQL a `jsonb` where it is nested. `scan` is the same, and then the
-host's own work of storing the rows: SQLite copies them into pages; PostgreSQL also compresses what is too long for
-a page, with pglz unless `default_toast_compression = lz4` is set, which is cheaper. The tables here leave that at the
-default; "Storing" below has each by itself. A narrow scan, a join and a batch of writes are bounded by the latency
+Reading all columns takes the processor: a lead with all its contacts, tasks and opportunities is some 4 KB. `read`
+is what that takes in this library: everything is decompressed and parsed, and every value of every column becomes a
+value of the host, in PostgreSQL a `jsonb` where it is nested. `scan` is the same, and then the host's own work of
+storing the rows: SQLite copies them into pages; PostgreSQL also compresses what is too long for a page, with pglz
+unless `default_toast_compression` says lz4, which is cheaper. The tables here leave that at the default; "Storing"
+below has each by itself. A narrow scan, a join and a batch of writes are bounded by the latency
 and the number in flight. The C floor is what libcurl and json-c cost when nothing is done with the rows.
 """
 
