@@ -88,6 +88,9 @@ typedef struct clo_pg_out {
 void clo_pg_out_init(clo_pg_out *out, Oid type, int32 typmod, clo_type source);
 /* Not for NULL values. */
 Datum clo_pg_datum(clo_pg_out *out, const clo_value *value);
+/* Whether values and answers, which the core has found to be UTF-8 without U+0000, are text of this
+ * database without another look. A debug build takes that look. */
+bool clo_pg_as_is(const char *utf8, size_t len);
 Datum clo_pg_jsonb(const char *text, size_t len);
 text *clo_pg_text(const char *utf8, size_t len);
 char *clo_pg_utf8(const char *local, size_t *len); /* the inverse of clo_pg_local, palloc'ed */

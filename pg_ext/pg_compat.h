@@ -21,7 +21,6 @@
 #include "pgstat.h"
 #include "utils/acl.h"
 #include "utils/guc.h"
-#include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/sampling.h"
 
@@ -183,19 +182,6 @@ clo_pg_rte_user(PlannerInfo *root, RangeTblEntry *rte)
 #include "commands/explain.h"
 #define clo_pg_descends(key) ((key)->pk_strategy == BTGreaterStrategyNumber)
 #define clo_pg_portal_run(portal, dest, qc) PortalRun(portal, FETCH_ALL, true, true, dest, dest, qc)
-#endif
-
-/* 19: jsonb under construction is one struct that also holds what has become of it. */
-#if PG_VERSION_NUM >= 190000
-typedef JsonbInState clo_pg_jsonb_in;
-#define clo_pg_push_jsonb(in, seq, value) pushJsonbValue(in, seq, value)
-#else
-typedef struct clo_pg_jsonb_in {
-    JsonbParseState *state;
-    JsonbValue *result;
-} clo_pg_jsonb_in;
-#define clo_pg_push_jsonb(in, seq, value)                                                          \
-    ((void)((in)->result = pushJsonbValue(&(in)->state, seq, value)))
 #endif
 
 #endif

@@ -30,6 +30,17 @@
 
 /* --- From the core ---------------------------------------------------------------------------- */
 
+bool
+clo_pg_as_is(const char *utf8, size_t len)
+{
+    if (GetDatabaseEncoding() != PG_UTF8)
+        return false;
+#ifdef CLO_DEBUG
+    (void)pg_verifymbstr(utf8, (int)len, false);
+#endif
+    return true;
+}
+
 text *
 clo_pg_text(const char *utf8, size_t len)
 {
@@ -40,6 +51,14 @@ clo_pg_text(const char *utf8, size_t len)
                         errmsg("a text of %zu bytes is too long for a value", len)));
     local = pg_any_to_server(utf8, (int)len, PG_UTF8);
     return local == utf8 ? cstring_to_text_with_len(utf8, (int)len) : cstring_to_text(local);
+}
+
+static text *
+row_text(const char *utf8, size_t len)
+{
+    return len < MaxAllocSize / 4 && clo_pg_as_is(utf8, len)
+               ? cstring_to_text_with_len(utf8, (int)len)
+               : clo_pg_text(utf8, len);
 }
 
 const char *
@@ -137,7 +156,7 @@ clo_pg_datum(clo_pg_out *out, const clo_value *v)
     if (out->direct && natural_type(v->type) == out->type) {
         switch (v->type) {
         case CLO_T_TEXT:
-            return PointerGetDatum(clo_pg_text(v->text, v->len));
+            return PointerGetDatum(row_text(v->text, v->len));
         case CLO_T_INT:
             return Int64GetDatum(v->u.i);
         case CLO_T_REAL:
