@@ -43,7 +43,7 @@
 #define FEW 320       /* nodes that need no palloc */
 #define FEW_MEMBERS 128
 #define HANDFUL 8
-#define LENGTHS 63 /* of names, told apart in one pass */
+#define LENGTHS 31 /* of names, told apart in one pass */
 #define MOVES 4    /* per member, before a sort that is better at disorder */
 
 typedef struct node {
@@ -97,7 +97,7 @@ reserve(pile *p, size_t n)
 }
 
 /* Opens a node for what takes `size` bytes at most, its entry aside. NULL as above. */
-static node *
+static inline node *
 add(reader *r, JEntry kind, uint32 n, size_t size)
 {
     node *v;
@@ -119,11 +119,9 @@ typedef struct members {
 } members;
 
 /* Shorter before longer, then by bytes; the later of two with one name comes first. */
-static int
-compare_members(const void *a, const void *b, void *arg)
+static inline int
+compare_members(members *m, uint32 i, uint32 j)
 {
-    uint32 i = *(const uint32 *)a, j = *(const uint32 *)b;
-    members *m = arg;
     const node *x = &m->nodes[2 * i], *y = &m->nodes[2 * j];
     int order;
 
@@ -134,6 +132,12 @@ compare_members(const void *a, const void *b, void *arg)
         return order;
     m->twice = true;
     return i > j ? -1 : 1;
+}
+
+static int
+compare_for_qsort(const void *a, const void *b, void *arg)
+{
+    return compare_members(arg, *(const uint32 *)a, *(const uint32 *)b);
 }
 
 /* By length up to LENGTHS, in one pass that counts and one that places. A handful stays as it is: to
@@ -169,7 +173,7 @@ sort_by_insertion(members *m, uint32 n, uint32 *order)
     for (uint32 i = 1; i < n; i++) {
         uint32 moved = order[i], to = i;
 
-        while (to > 0 && compare_members(&order[to - 1], &moved, m) > 0) {
+        while (to > 0 && compare_members(m, order[to - 1], moved) > 0) {
             if (budget-- == 0) {
                 order[to] = moved;
                 return false;
@@ -182,32 +186,41 @@ sort_by_insertion(members *m, uint32 n, uint32 *order)
     return true;
 }
 
+/* Leaves the first of those with one name. Returns how many are left. */
+static uint32
+drop_repeated(const node *nodes, uint32 n, uint32 *order)
+{
+    uint32 left = 1;
+
+    for (uint32 i = 1; i < n; i++) {
+        const node *name = &nodes[2 * order[i]], *last = &nodes[2 * order[left - 1]];
+
+        if (name->n != last->n || memcmp(name->at.text, last->at.text, name->n) != 0)
+            order[left++] = order[i];
+    }
+    return left;
+}
+
 /* Moves n members to where they are kept, all names before all values. Returns how many names there
- * are, each counted once. */
+ * are. */
 static uint32
 keep_members(const node *nodes, uint32 n, node *to)
 {
     uint32 few[FEW_MEMBERS], *order = n <= FEW_MEMBERS ? few : palloc(n * sizeof *order);
     members m = {nodes, false};
-    uint32 names = 0;
 
     sort_by_length(&m, n, order);
     if (!sort_by_insertion(&m, n, order))
-        qsort_arg(order, n, sizeof *order, compare_members, &m);
+        qsort_arg(order, n, sizeof *order, compare_for_qsort, &m);
+    if (m.twice)
+        n = drop_repeated(nodes, n, order);
     for (uint32 i = 0; i < n; i++) {
-        const node *name = &nodes[2 * order[i]];
-
-        if (m.twice && i > 0 && name->n == to[names - 1].n &&
-            memcmp(name->at.text, to[names - 1].at.text, name->n) == 0)
-            continue;
-        order[names] = order[i];
-        to[names++] = *name;
+        to[i] = nodes[2 * order[i]];
+        to[n + i] = nodes[2 * order[i] + 1];
     }
-    for (uint32 i = 0; i < names; i++)
-        to[names + i] = nodes[2 * order[i] + 1];
     if (order != few)
         pfree(order);
-    return names;
+    return n;
 }
 
 /* The container whose children lie at `base` and above has ended. */
@@ -239,8 +252,9 @@ close_container(reader *r, size_t base, uint32 flag)
 static void
 skip_space(reader *r)
 {
-    while (*r->p == ' ' || *r->p == '\n' || *r->p == '\t' || *r->p == '\r')
-        r->p++;
+    /* The core's texts have next to none. */
+    if ((unsigned char)*r->p <= ' ')
+        r->p += strspn(r->p, " \n\t\r");
 }
 
 /* After any space. */
@@ -277,7 +291,7 @@ unescape(reader *r)
 }
 
 /* At the quote. */
-static bool
+static inline bool
 read_string(reader *r)
 {
     const char *text = r->p + 1;
@@ -341,11 +355,9 @@ read_number(reader *r)
 }
 
 static bool
-read_word(reader *r, const char *word, JEntry kind)
+read_word(reader *r, const char *word, size_t len, JEntry kind)
 {
-    size_t len = strlen(word);
-
-    if (strncmp(r->p, word, len) != 0)
+    if ((size_t)(r->end - r->p) < len || memcmp(r->p, word, len) != 0)
         return false;
     r->p += len;
     return add(r, kind, 0, 0) != NULL;
@@ -409,11 +421,11 @@ read_value(reader *r)
     case '[':
         return read_container(r);
     case 'n':
-        return read_word(r, "null", JENTRY_ISNULL);
+        return read_word(r, "null", 4, JENTRY_ISNULL);
     case 't':
-        return read_word(r, "true", JENTRY_ISBOOL_TRUE);
+        return read_word(r, "true", 4, JENTRY_ISBOOL_TRUE);
     case 'f':
-        return read_word(r, "false", JENTRY_ISBOOL_FALSE);
+        return read_word(r, "false", 5, JENTRY_ISBOOL_FALSE);
     default:
         return read_number(r);
     }
