@@ -247,11 +247,12 @@ bool clo_pg_scan_stats(ForeignScanState *node, clo_scan_stats *stats); /* false:
 /* Fills a slot from the row of a cursor; shared with modifications and ANALYZE. */
 typedef struct clo_pg_filler {
     const clo_pg_table *t;
-    clo_pg_out *outs;         /* by attribute */
-    const clo_colset *needed; /* NULL: all */
-    const clo_value *row;     /* of the row at work, for error messages */
-    int at;                   /* attribute at work */
+    clo_pg_out *outs;     /* by attribute */
+    int *column;          /* by attribute; -1: NULL in every row */
+    const clo_value *row; /* of the row at work, for error messages */
+    int at;               /* attribute at work */
 } clo_pg_filler;
+/* `needed` NULL: all that the table has. */
 void clo_pg_filler_init(clo_pg_filler *f, const clo_pg_table *t, TupleDesc desc,
                         const clo_colset *needed);
 void clo_pg_fill(clo_pg_filler *f, const clo_value *row, Datum *values, bool *nulls);

@@ -43,14 +43,16 @@ clo_pg_filler_init(clo_pg_filler *f, const clo_pg_table *t, TupleDesc desc,
                    const clo_colset *needed)
 {
     f->t = t;
-    f->needed = needed;
     f->row = NULL;
     f->at = 0;
     f->outs = palloc0(sizeof *f->outs * (size_t)Max(t->n_atts, 1));
+    f->column = palloc(sizeof *f->column * (size_t)Max(t->n_atts, 1));
     for (int i = 0; i < t->n_atts; i++) {
         Form_pg_attribute att = TupleDescAttr(desc, i);
+        bool wanted = t->column[i] >= 0 && (needed == NULL || clo_colset_has(needed, t->column[i]));
 
-        if (t->column[i] >= 0)
+        f->column[i] = wanted ? t->column[i] : -1;
+        if (wanted)
             clo_pg_out_init(&f->outs[i], att->atttypid, att->atttypmod,
                             t->table->columns[t->column[i]].type);
     }
@@ -65,7 +67,7 @@ name_value(void *arg)
     for (size_t i = 0; i < table->n_columns; i++)
         if ((table->columns[i].flags & CLO_C_KEY) && f->row[i].type == CLO_T_TEXT)
             errcontext("%s row %s, column %s", table->name, clo_pg_local(f->row[i].text),
-                       table->columns[f->t->column[f->at]].name);
+                       table->columns[f->column[f->at]].name);
 }
 
 void
@@ -77,10 +79,9 @@ clo_pg_fill(clo_pg_filler *f, const clo_value *row, Datum *values, bool *nulls)
     f->row = row;
     error_context_stack = &context;
     for (f->at = 0; f->at < f->t->n_atts; f->at++) {
-        int column = f->t->column[f->at];
+        int column = f->column[f->at];
 
-        nulls[f->at] = column < 0 || (f->needed != NULL && !clo_colset_has(f->needed, column)) ||
-                       row[column].type == CLO_T_NULL;
+        nulls[f->at] = column < 0 || row[column].type == CLO_T_NULL;
         if (!nulls[f->at])
             values[f->at] = clo_pg_datum(&f->outs[f->at], &row[column]);
     }
