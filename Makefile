@@ -8,6 +8,8 @@ VERSION = 0.1.0
 # BUILD is the output folder; DEBUG=1 turns assertions, block counting and fault injection on;
 # SAN=address,undefined builds with sanitizers.
 BUILD ?= build
+# One name for one folder: objects know each other by the names that make was given.
+override BUILD := $(patsubst $(CURDIR)/%,%,$(BUILD))
 CC = gcc
 AR = ar
 PKG_CONFIG ?= pkg-config
