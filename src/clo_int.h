@@ -143,6 +143,7 @@ struct clo_node;
 typedef struct clo_members {
     const clo_json *object;
     const struct clo_node *names[CLO_MEMBERS_MAX]; /* view.h */
+    unsigned char lens[CLO_MEMBERS_MAX];           /* of the names, 255 for longer ones */
     size_t n;                                      /* 0: they are looked for in the object */
 } clo_members;
 void clo_members_of(const clo_json *obj, clo_members *m);

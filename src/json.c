@@ -555,6 +555,13 @@ clo_json_iter_next(clo_json_iter *it)
     return true;
 }
 
+/* As far as a byte tells; the longer ones share one. */
+static unsigned char
+short_len(size_t len)
+{
+    return len < UCHAR_MAX ? (unsigned char)len : UCHAR_MAX;
+}
+
 void
 clo_members_of(const clo_json *obj, clo_members *m)
 {
@@ -562,25 +569,28 @@ clo_members_of(const clo_json *obj, clo_members *m)
 
     m->object = obj;
     m->n = n ? clo_view_names(n, m->names, CLO_MEMBERS_MAX) : 0;
+    for (size_t i = 0; i < m->n; i++)
+        m->lens[i] = short_len(m->names[i]->len);
 }
 
-/* A member that is missing moves those behind it by one, so the search goes both ways. */
+/* A member that an object does not have is the dear case, and few of the others are as long as it. */
 const clo_json *
 clo_member(const clo_members *m, const char *key, uint16_t *place)
 {
+    const unsigned char *end = m->lens + m->n, *p = m->lens;
     size_t len = strlen(key), at = *place;
 
     if (m->n == 0)
         return clo_json_get(m->object, key);
-    for (size_t d = 0; d <= at || at + d < m->n; d++)
-        for (int down = 0; down < 2; down++) {
-            size_t i = down ? at - d : at + d; /* below 0: far above n */
-
-            if (i < m->n && clo_view_is_named(m->names[i], key, len)) {
-                *place = (uint16_t)i;
-                return handle_of(m->names[i] + 1);
-            }
-        }
+    if (at < m->n && clo_view_is_named(m->names[at], key, len))
+        return handle_of(m->names[at] + 1);
+    while ((p = memchr(p, short_len(len), (size_t)(end - p))) != NULL) {
+        at = (size_t)(p++ - m->lens);
+        if (!clo_view_is_named(m->names[at], key, len))
+            continue;
+        *place = (uint16_t)at;
+        return handle_of(m->names[at] + 1);
+    }
     return NULL;
 }
 
