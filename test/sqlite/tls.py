@@ -1,55 +1,27 @@
 """TLS, HTTP/2 and proxies: what is trusted, what is refused before a credential leaves, what is reused.
 
 The stand-in speaks plain HTTP, so each test puts a front before it: `Front` ends TLS itself and passes the
-bytes on (HTTP/1.1), nghttpx of Debian's nghttp2-proxy does the same for HTTP/2. The certificates are
-made by the openssl program once per run. A front counts what it decrypts: "nothing was sent" means that
+bytes on (HTTP/1.1), nghttpx does the same for HTTP/2; it and the certificates, made once per run, come from
+test/host/tlsfront.py. A front counts what it decrypts: "nothing was sent" means that
 it saw no byte of a request, not only that the service logged none.
 """
 
 import contextlib
 import os
 import select
-import shutil
 import socket
 import ssl
-import subprocess
 import threading
 
 import bench
+import tlsfront  # found by the path that bench sets
 
-ELSEWHERE = "service.example"  # a name that no resolver knows
 HINT = "set ca_file to its certificate"
 CREATE = "SELECT close_lead_create('Made over TLS') ->> 'id'"
 
 
-# --- certificates ---------------------------------------------------------------------------------
-
-def openssl(folder, *words):
-    done = subprocess.run(["openssl", *words], cwd=folder, stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    if done.returncode != 0:
-        raise bench.Failure(f"openssl {words[0]}: {done.stdout}")
-
-
 def certificates(b):
-    """A folder with ca.pem, stranger.pem (another authority), here.pem/.key for this machine's names and
-    elsewhere.pem/.key for another one."""
-    folder = os.path.join(b.folder, "tls")
-    if os.path.isdir(folder):
-        return folder
-    os.mkdir(folder)
-    new_key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
-    for name in ("ca", "stranger"):
-        openssl(folder, "req", "-x509", *new_key, "-subj", f"/CN=Test {name}", "-days", "2",
-                "-keyout", f"{name}.key", "-out", f"{name}.pem")
-    for name, names in (("here", "DNS:localhost,IP:127.0.0.1"), ("elsewhere", f"DNS:{ELSEWHERE}")):
-        with open(os.path.join(folder, f"{name}.ext"), "w", encoding="ascii") as file:
-            file.write(f"subjectAltName={names}\nbasicConstraints=CA:FALSE\n")
-        openssl(folder, "req", "-new", *new_key, "-subj", f"/CN=Test {name}", "-keyout", f"{name}.key",
-                "-out", f"{name}.csr")
-        openssl(folder, "x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
-                "-CAcreateserial", "-days", "2", "-extfile", f"{name}.ext", "-out", f"{name}.pem")
-    return folder
+    return tlsfront.certificates(os.path.join(b.folder, "tls"))
 
 
 # --- fronts -----------------------------------------------------------------------------------------
@@ -337,52 +309,11 @@ def test_connections_are_kept_and_replaced(b):
     b.expect(leads_named(b, "Made over TLS"), 1)
 
 
-@contextlib.contextmanager
-def http2_front(b):
-    """nghttpx before the stand-in; gives its URL and a function for (client port, protocol) per request."""
-    folder = certificates(b)
-    log = os.path.join(folder, "nghttpx.log")
-    service = b.server.url.rsplit(":", 1)[1]
-    for _ in range(5):  # it cannot choose a port itself: another program may be faster
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            port = probe.getsockname()[1]
-        process = subprocess.Popen(
-            ["nghttpx", "--conf=/dev/null", "--single-process", "--workers=1", "--no-ocsp",
-             f"--frontend=127.0.0.1,{port}", f"--backend=127.0.0.1,{service}", "--errorlog-file=/dev/null",
-             f"--accesslog-file={log}", "--accesslog-format=$remote_port $alpn", "here.key", "here.pem"],
-            cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            b.until(lambda: process.poll() is not None or answers(port), "nghttpx to listen")
-            if process.poll() is not None:
-                continue
-
-            def requests():
-                with open(log, encoding="ascii") as file:
-                    return [tuple(line.split()) for line in file if line.strip()]
-
-            yield f"https://127.0.0.1:{port}", requests
-            return
-        finally:
-            process.kill()
-            process.wait()
-            with contextlib.suppress(FileNotFoundError):
-                os.remove(log)
-    raise bench.Failure("nghttpx does not start")
-
-
-def answers(port):
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=10).close()
-    except OSError:
-        return False
-    return True
-
-
 def test_http2_carries_a_scan_over_one_connection(b):
-    if shutil.which("nghttpx") is None:
-        print("skipped: HTTP/2 needs nghttpx (nghttp2-proxy)")
+    if tlsfront.missing():
+        print("skipped: HTTP/2 needs", *tlsfront.missing())
         return
-    with http2_front(b) as (url, requests), trusting(b, url) as s:
+    with tlsfront.Nghttpx(certificates(b), b.server.url) as front, trusting(b, front.url) as s:
         s.rows("SELECT close_config('page_size', 5)")
         b.server.config({"latency_ms": 20})
         b.expect(s.value("SELECT count(name) FROM close_leads"), bench.LEADS)
@@ -391,8 +322,8 @@ def test_http2_carries_a_scan_over_one_connection(b):
         b.expect(b.server.stats()["max_inflight"] > 1, True, "pages at the same time")
         made = s.value(CREATE)
         b.expect(s.value(f"SELECT name FROM close_leads WHERE id = '{made}'"), "Made over TLS")
-        b.until(lambda: len(requests()) >= len(pages) + 3, "the front's log")
-        seen = requests()
+        b.until(lambda: len(front.requests()) >= len(pages) + 3, "the front's log")
+        seen = front.requests()
     b.expect({protocol for _, protocol in seen}, {"h2"})
     b.expect(len({client for client, _ in seen}), 1, "connections")
 
@@ -402,10 +333,10 @@ def test_http2_carries_a_scan_over_one_connection(b):
 def test_a_proxy_is_used_for_https(b):
     for variable in ("https_proxy", "HTTPS_PROXY", "ALL_PROXY"):
         with Front(b, "elsewhere") as front, Proxy(front.port) as proxy, \
-                trusting(b, f"https://{ELSEWHERE}:4443", **{variable: proxy.url}) as s:
+                trusting(b, f"https://{tlsfront.ELSEWHERE}:4443", **{variable: proxy.url}) as s:
             b.expect(s.value("SELECT count(*) FROM close_leads"), bench.LEADS, variable)
             b.expect({head.split("\r\n")[0] for head in proxy.heads},
-                     {f"CONNECT {ELSEWHERE}:4443 HTTP/1.1"}, variable)
+                     {f"CONNECT {tlsfront.ELSEWHERE}:4443 HTTP/1.1"}, variable)
             for secret in ("authorization", "bearer", bench.SECRET):
                 b.expect(secret in "".join(proxy.heads).lower(), False, f"{secret} in the CONNECT")
             b.expect(b"HTTP/1.1\r\n" in proxy.bytes, False, "the proxy sees ciphertext only")
