@@ -7,11 +7,13 @@
  * time that a bare libcurl call takes.
  *
  *      floor pages TOOL COUNT SIZE WINDOW [FIELDS]   COUNT pages of SIZE rows
- *      floor gets TOOL PARAMETER                     one call per line of standard input, in a row
+ *      floor gets TOOL PARAMETER [new]               one call per line of standard input, in a row;
+ *                                                    new: each on a new connection
  *
- * The environment gives FLOOR_URL and FLOOR_TOKEN (a bearer token: fetching it is not measured). A
- * call to close_me_get comes first and is not measured either, so that all contenders begin with one
- * open connection. The only output is a line of JSON.
+ * The environment gives FLOOR_URL, FLOOR_TOKEN (a bearer token: fetching it is not measured) and, for
+ * https, FLOOR_CA (the authority to trust). A call to close_me_get comes first and is not measured
+ * either, so that all contenders begin with one open connection; it counts among the connections,
+ * though. The only output is a line of JSON.
  *
  * It shares no code with the core on purpose, and knows nothing that a client has to find out: the
  * number of pages is told, errors end it, nothing is retried. A page's buffer belongs to its slot
@@ -40,8 +42,10 @@ struct floor_run {
     char url[512];
     struct curl_slist *headers;
     const char *tool, *fields;
+    const char *authority; /* NULL: the system's */
+    bool forget;           /* close the connection after each call */
     long size;
-    long rows, calls;
+    long rows, calls, connections;
     size_t bytes;
 };
 
@@ -98,6 +102,9 @@ slot_init(struct floor_run *run, struct slot *s)
     curl_easy_setopt(s->easy, CURLOPT_HTTPHEADER, run->headers);
     curl_easy_setopt(s->easy, CURLOPT_ACCEPT_ENCODING, "gzip");
     curl_easy_setopt(s->easy, CURLOPT_PROXY, "");
+    curl_easy_setopt(s->easy, CURLOPT_FORBID_REUSE, run->forget ? 1L : 0L);
+    if (run->authority != NULL)
+        curl_easy_setopt(s->easy, CURLOPT_CAINFO, run->authority);
     curl_easy_setopt(s->easy, CURLOPT_WRITEFUNCTION, collect);
     curl_easy_setopt(s->easy, CURLOPT_WRITEDATA, s);
     curl_easy_setopt(s->easy, CURLOPT_PRIVATE, s);
@@ -133,11 +140,13 @@ slot_page(struct floor_run *run, struct slot *s, long page)
 static void
 slot_answered(struct floor_run *run, struct slot *s, CURLcode rc)
 {
-    long status = 0;
+    long status = 0, connections = 0;
     curl_easy_getinfo(s->easy, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_getinfo(s->easy, CURLINFO_NUM_CONNECTS, &connections);
     if (rc != CURLE_OK || status != 200)
         die(rc != CURLE_OK ? curl_easy_strerror(rc) : "status", s->len ? s->body : "no body");
     run->calls++;
+    run->connections += connections;
     run->bytes += s->len;
 }
 
@@ -220,6 +229,7 @@ prepare(struct floor_run *run, struct slot *slots, long window)
             (int)sizeof run->url ||
         snprintf(header, sizeof header, "Authorization: Bearer %s", token) >= (int)sizeof header)
         die("environment", "too long");
+    run->authority = getenv("FLOOR_CA");
     curl_global_init(CURL_GLOBAL_DEFAULT);
     run->headers = curl_slist_append(NULL, header);
     run->headers = curl_slist_append(run->headers, "Content-Type: application/json");
@@ -237,8 +247,10 @@ main(int argc, char **argv)
     static struct slot slots[WINDOW_MAX];
     struct floor_run run = {0};
     bool pages = argc >= 6 && strcmp(argv[1], "pages") == 0;
-    if (!pages && !(argc == 4 && strcmp(argv[1], "gets") == 0))
-        die("usage", "floor pages TOOL COUNT SIZE WINDOW [FIELDS] | floor gets TOOL PARAMETER");
+    run.forget = !pages && argc == 5 && strcmp(argv[4], "new") == 0;
+    if (!pages && !((argc == 4 || run.forget) && strcmp(argv[1], "gets") == 0))
+        die("usage",
+            "floor pages TOOL COUNT SIZE WINDOW [FIELDS] | floor gets TOOL PARAMETER [new]");
     long window = pages ? number(argv[5], "window", WINDOW_MAX) : 1;
     long count = pages ? number(argv[3], "count", 1000000) : 0;
     run.tool = argv[2];
@@ -258,7 +270,8 @@ main(int argc, char **argv)
 
     struct rusage use;
     getrusage(RUSAGE_SELF, &use);
-    printf("{\"ms\":%.3f,\"cpu_ms\":%.3f,\"rows\":%ld,\"bytes\":%zu,\"peak_kb\":%ld}\n", wall, cpu,
-           run.rows, run.bytes, use.ru_maxrss);
+    printf("{\"ms\":%.3f,\"cpu_ms\":%.3f,\"rows\":%ld,\"bytes\":%zu,\"connections\":%ld,"
+           "\"peak_kb\":%ld}\n",
+           wall, cpu, run.rows, run.bytes, run.connections, use.ru_maxrss);
     return 0;
 }
