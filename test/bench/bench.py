@@ -29,11 +29,13 @@ import contenders
 import page
 import report
 import special
+import transport
 import trigger
 import workloads
 
 import shells  # found by the path that contenders sets
 import standin
+import tlsfront
 
 LATENCIES = (0, 20, 100)
 ROWS = (10000, 1000, 30000, 100000)
@@ -336,6 +338,7 @@ class Bench:
                 os.chmod(folder, 0o755)
                 self.result["storing"]["hosts"][host.name] = special.storing(host, service.server,
                                                                              service.facts, folder, runs)
+        self._transport(service, runs)
         service.server.config({"latency_ms": 0})
         print(report.text_storing(self.result["storing"]) + "\n", flush=True)
         if service.leads < MAIN:
@@ -343,6 +346,19 @@ class Bench:
         print(report.text_cancel(self.result["cancel"]) + "\n", flush=True)
         self.result["trigger"], _ = trigger.run(self.hosts, service.server, self.folder,
                                                 runs=3 if self.args.quick else 15)
+
+    def _transport(self, service, runs):
+        if "sqlite" not in [host.name for host in self.hosts]:
+            return
+        try:
+            measured = transport.run(self.build, service.server, self.floors[0], service.facts,
+                                     _settings(self.args), runs)
+        except (contenders.Slow, contenders.Failed, tlsfront.FrontError) as error:
+            self.problems.append(f"transport: {error}")
+            print(self.problems[-1], file=sys.stderr, flush=True)
+            return
+        self.result["transport"] = measured
+        print(report.text_transport(measured), flush=True)
 
     def _memory(self, service):
         self.result["memory"] = {"leads": service.leads, "hosts": {}}

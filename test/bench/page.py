@@ -7,9 +7,9 @@ import os
 import subprocess
 
 import workloads
-from report import (GOAL_ROUND, ORDER, OURS, TITLES, brief_rows, call_rows, cancel_rows, find,
-                    function_rows, goals, markdown, memory_rows, one_round, spent_rows, time_rows, title,
-                    storing_rows, trigger_rows)
+from report import (GOAL_ROUND, ORDER, OURS, TITLES, brief_rows, call_rows, cancel_rows, cpu_of, find,
+                    function_rows, gets_rows, goals, kept_saves, markdown, memory_rows, one_round, spent_rows,
+                    storing_rows, time_rows, title, transport_missing, transport_rows, trigger_rows)
 
 PAGE = """# Performance
 
@@ -104,6 +104,49 @@ def _intro(result):
         spent=markdown(*spent_rows(one_round(result, *GOAL_ROUND), latency)))
 
 
+TRANSPORT = """The same questions over three ways to the service, asked by SQLite ({leads:,} leads, {latency} ms): straight to
+the stand-in without TLS, as everywhere else on this page, and over HTTPS through a proxy before it (nghttpx), which
+offers HTTP/1.1 alone or HTTP/2. The proxy works on the same processors, so the last two ways compare with one
+another; the first is less by what TLS and the proxy take. "Connections" are all that the shell has opened, the one
+that was ready before among them; "in flight" is the most that the service had at once.
+
+{reads}
+
+With HTTP/1.1 each call in flight needs a connection, and each connection a handshake. HTTP/2 carries all calls over
+one connection: that saves the other handshakes and costs a layer of frames. The waiting is the same, because the
+number of calls in flight is the same; what differs is processor time of both ends. The client's own, over HTTPS
+with HTTP/1.1 and with HTTP/2, is {fields_cpu} for `fields`, {read_cpu} for `read`. What one machine
+cannot show: a packet that a network loses holds up every call on its connection, with HTTP/2 all of them. The library
+takes HTTP/2 where a service offers it.
+
+{calls} calls of `close_lead_get` in a row, over a connection that is kept, and by the C floor also over a new
+one for each call:
+
+{gets}
+
+A kept connection saves {saved_ms:.1f} ms a call here, {saved_cpu:.1f} ms of it the client's own processor time for
+setting up TLS. That is the least it can save: between two processes of one machine a round trip takes no time. Over a
+network a new connection adds two round trips to the call (TCP, then TLS 1.3).
+"""
+
+
+def _own_cpu(transport, question):
+    """The client's processor time with HTTP/1.1 and with HTTP/2, over TLS both."""
+    return " and ".join(f"{cpu_of(transport, question, way):.0f} ms" for way in ("https-1.1", "https-2"))
+
+
+def _transport(result):
+    transport = result["transport"]
+    missing = transport_missing(transport)
+    if missing:
+        return missing + "\n"
+    saved_ms, saved_cpu = kept_saves(transport)
+    return TRANSPORT.format(leads=transport["leads"], latency=GOAL_ROUND[1], calls=transport["calls"],
+                            reads=markdown(*transport_rows(transport)), gets=markdown(*gets_rows(transport)),
+                            fields_cpu=_own_cpu(transport, "fields"), read_cpu=_own_cpu(transport, "read"),
+                            saved_ms=saved_ms, saved_cpu=saved_cpu)
+
+
 def _special(result):
     """The sections about other things than the time of a question."""
     header, rows = function_rows(result)
@@ -119,6 +162,8 @@ def _special(result):
                "once more from a local table, where they lie uncompressed. PostgreSQL compresses rows that are too long "
                "for a page; `default_toast_compression` says how, and pglz is its default.\n\n"
                f"{markdown(*storing_rows(result['storing']))}\n")
+    if "transport" in result:
+        yield "## Transport\n\n" + _transport(result)
     if "cancel" in result:
         yield ("## Cancelling\n\nA scan is interrupted while the service takes 30 seconds to "
                f"answer.\n\n{markdown(*cancel_rows(result['cancel']))}\n")

@@ -13,6 +13,8 @@ MEMORY_OF = (("five", "scan of five columns"), ("all", "scan of all columns"),
              ("join", "join with the opportunities"))
 STORING_OF = {"read": "read from Close, counted, not kept", "scan": "read from Close and stored",
               "copy": "stored from a local table"}
+WAYS = {"http": "HTTP/1.1, no TLS", "https-1.1": "HTTPS, HTTP/1.1", "https-2": "HTTPS, HTTP/2"}
+GET_BY = {"sqlite": "SQLite", "floor": "C floor", "floor-new": "C floor, a new connection for each call"}
 GOAL_ROUND = (10000, 20)
 
 
@@ -220,6 +222,45 @@ def storing_rows(storing):
 
 def text_storing(storing):
     return "\n" + _aligned(*storing_rows(storing))
+
+
+def transport_rows(transport):
+    """Header and rows: the reads, by the way to the service."""
+    rows = [[f"{line['question']}: {WAYS[line['way']]}", milliseconds(_median(line["ms"])),
+             milliseconds(_median(line["cpu_ms"])), str(line["connections"]), str(line["in_flight"])]
+            for line in transport["reads"]]
+    return ["reads", "ms", "own CPU, ms", "connections", "in flight"], rows
+
+
+def gets_rows(transport):
+    """Header and rows: calls in a row, by the way and by whether the connection is kept."""
+    rows = [[f"{GET_BY[line['who']]}: {WAYS[line['way']]}", f"{line['ms'] / transport['calls']:.2f}",
+             f"{line['cpu_ms'] / transport['calls']:.2f}", str(line["connections"])]
+            for line in transport["gets"]]
+    return ["calls", "ms a call", "own CPU, ms", "connections"], rows
+
+
+def cpu_of(transport, question, way):
+    """Median of the client's own processor time for a read."""
+    return next(_median(line["cpu_ms"]) for line in transport["reads"]
+                if (line["question"], line["way"]) == (question, way))
+
+
+def kept_saves(transport):
+    """Milliseconds that the C floor saves per call by keeping its connection: (time, own CPU)."""
+    kept, new = (next(line for line in transport["gets"] if line["who"] == who) for who in ("floor", "floor-new"))
+    return tuple((new[key] - kept[key]) / transport["calls"] for key in ("ms", "cpu_ms"))
+
+
+def transport_missing(transport):
+    """Why the transports were not measured, or None."""
+    packages = transport.get("missing")
+    return packages and f"Left out: {', '.join(packages)} is not installed."
+
+
+def text_transport(transport):
+    return "\n" + (transport_missing(transport) or
+                   _aligned(*transport_rows(transport)) + "\n\n" + _aligned(*gets_rows(transport)))
 
 
 def text_memory(memory):
