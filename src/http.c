@@ -23,8 +23,12 @@
  * taken TURN_BYTES of bodies; the rest stays in the kernel until the next pump. So the pages of a window that
  * have arrived together are unpacked one by one, between the rows of the pages before them, and each that is used
  * up has its successor asked for at once. curl_multi_perform would unpack all of them first, while nobody asks
- * for more (measured: a wait of 6 ms after every eighth page, at 20 ms a request). Over HTTP/2, where all
- * transfers share a socket, it is as before.
+ * for more (measured: a wait of 6 ms after every eighth page, at 20 ms a request).
+ *
+ * HTTP/2. All transfers share a socket there, and libcurl 7.88 may keep what it read for one stream along with the end
+ * of another: then neither the socket nor a timer tells, and the transfer would wait until its time is over. So
+ * no wait begins before all sockets have been looked at since the last body came over TLS, ready or not, and a
+ * wait for nothing ends with such a look. Without TLS there is no HTTP/2 here.
  *
  * Cheap calls. One call on a kept connection costs two system calls for the wire (a write: three), one wait, and little
  * else: a pump sends what is new before it waits, and a handle keeps its options for the next request of
@@ -83,6 +87,7 @@ struct clo_http {
     unsigned turns;
     unsigned ended; /* how many transfers have ended */
     size_t taken;   /* bytes of bodies, in this turn */
+    bool unsure;    /* libcurl may hold more of what came last than it has handed out */
     size_t large;   /* of the last large body: the next one will be like it */
     spare_easy spare[SPARE_MAX];
     int n_spare;
@@ -303,6 +308,7 @@ on_body(char *data, size_t size, size_t count, void *arg)
     if (len < LARGE_BODY && len + n >= LARGE_BODY && len + n < x->http->large)
         clo_buf_expect(&x->res.body, x->http->large);
     x->http->taken += n;
+    x->http->unsure = x->http->unsure || x->shape.tls;
     if (!clo_buf_add(&x->res.body, data, n)) {
         x->failed = x->res.body.error;
         return 0;
@@ -820,10 +826,36 @@ move_ready(clo_http *h)
     return rc;
 }
 
+/* Ready or not: see the essay on HTTP/2. */
+static CURLMcode
+move_all(clo_http *h)
+{
+    h->unsure = false;
+    clo_sockets_suspect(&h->sockets);
+    return move_ready(h);
+}
+
 static int
 shorter(int wait_ms, long due)
 {
     return due >= 0 && due < wait_ms ? (int)due : wait_ms;
+}
+
+static CURLMcode
+wait_and_move(clo_http *h, int wait_ms)
+{
+    unsigned ended = h->ended;
+    CURLMcode rc = CURLM_OK;
+    if (wait_ms > 0 && h->unsure)
+        rc = move_all(h);
+    if (rc != CURLM_OK || h->unsure || h->ended != ended)
+        return rc;
+    wait_ms = wait_ms > 0 ? shorter(wait_ms, due_ms(h)) : 0;
+    if (clo_sockets_wait(&h->sockets, wait_ms))
+        return move_ready(h);
+    if (wait_ms > 0)
+        rc = move_due(h);
+    return wait_ms > 0 && rc == CURLM_OK ? move_all(h) : rc;
 }
 
 clo_status
@@ -835,10 +867,8 @@ clo_http_pump(clo_http *h, int wait_ms, clo_err *err)
     h->turns++;
     h->taken = 0;
     rc = move_due(h);
-    if (rc == CURLM_OK && (wait_ms <= 0 || h->ended == ended)) {
-        int wait = wait_ms > 0 ? shorter(wait_ms, due_ms(h)) : 0;
-        rc = clo_sockets_wait(&h->sockets, wait) ? move_ready(h) : wait > 0 ? move_due(h) : rc;
-    }
+    if (rc == CURLM_OK && (wait_ms <= 0 || h->ended == ended))
+        rc = wait_and_move(h, wait_ms);
     if (rc == CURLM_OK && !h->sockets.overflowed)
         return CLO_OK;
     if (rc == CURLM_OUT_OF_MEMORY)

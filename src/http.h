@@ -34,6 +34,8 @@ CURLMcode clo_sockets_watch(clo_sockets *s, CURLM *multi);
 bool clo_sockets_reserve(clo_sockets *s, int transfers);
 /* Waits until one is ready, a signal comes, or wait_ms have gone by; returns whether one is. */
 bool clo_sockets_wait(clo_sockets *s, int wait_ms);
+/* All that libcurl reads from count as ready. */
+void clo_sockets_suspect(clo_sockets *s);
 /* One that was ready at the last wait, each once; CURL_SOCKET_BAD: no more. *what: CURL_CSELECT_IN or _OUT where it
  * is ready for that alone, otherwise 0, and libcurl has to look. */
 curl_socket_t clo_sockets_next(clo_sockets *s, int *what);

@@ -103,6 +103,13 @@ clo_sockets_wait(clo_sockets *s, int wait_ms)
     return false;
 }
 
+void
+clo_sockets_suspect(clo_sockets *s)
+{
+    for (size_t i = 0; i < s->n; i++)
+        s->list[i].revents = (short)(s->list[i].revents | (s->list[i].events & POLLIN));
+}
+
 curl_socket_t
 clo_sockets_next(clo_sockets *s, int *what)
 {
