@@ -183,11 +183,6 @@ def faults_hit_what_they_name():
 @test
 def held_requests():
     with Server() as s:
-        s.auth()
-        s.control("POST", "reset", {})
-        s.fault(kind="status", status=422, tool="close_me_get", hold="one")
-        s.fault(kind="delay", ms=0, tool="close_me_get", hold="rest", times=0)
-
         def finished():
             stats = s.control("GET", "stats")
             return stats["requests"], stats["finished"]
@@ -197,6 +192,12 @@ def held_requests():
             while finished() != state:
                 assert time.monotonic() < deadline, f"have {finished()!r}, want {state!r}"
                 time.sleep(0.005)
+
+        s.auth()
+        wait((1, 1))  # it counts after its answer, and must not count after the reset
+        s.control("POST", "reset", {})
+        s.fault(kind="status", status=422, tool="close_me_get", hold="one")
+        s.fault(kind="delay", ms=0, tool="close_me_get", hold="rest", times=0)
 
         codes = []
         held = [threading.Thread(target=lambda: codes.append(s.call("close_me_get")[0])) for _ in range(3)]
