@@ -2,11 +2,13 @@
 
 The stand-in speaks plain HTTP, so each test puts a front before it: `Front` ends TLS itself and passes the
 bytes on (HTTP/1.1), nghttpx does the same for HTTP/2; it and the certificates, made once per run, come from
-test/host/tlsfront.py. A front counts what it decrypts: "nothing was sent" means that
+test/host/tlsfront.py. `Together` speaks HTTP/2 itself, where it matters which bytes arrive at once. A front counts what it decrypts: "nothing was sent" means that
 it saw no byte of a request, not only that the service logged none.
 """
 
 import contextlib
+import http.client
+import json
 import os
 import select
 import socket
@@ -151,6 +153,101 @@ class Proxy(Listener):
 
     def passed(self, data):
         self.bytes += data
+
+
+H2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+H2_DATA, H2_HEADERS, H2_SETTINGS, H2_PING = 0, 1, 4, 6
+H2_END_STREAM, H2_ACK, H2_END_HEADERS = 1, 1, 4
+TLS_RECORD = 16384
+
+
+def h2_frame(kind, flags, stream, payload=b""):
+    return len(payload).to_bytes(3, "big") + bytes((kind, flags)) + stream.to_bytes(4, "big") + payload
+
+
+def h2_head(stream, length):
+    """The headers of a success: names by their numbers in the table of HPACK, values as they are."""
+    digits = str(length).encode()
+    kind = b"application/json"
+    return h2_frame(H2_HEADERS, H2_END_HEADERS, stream,
+                    b"\x88\x0f\x10" + bytes((len(kind),)) + kind + b"\x0f\x0d" + bytes((len(digits),)) + digits)
+
+
+def exactly(tls, size):
+    data = b""
+    while len(data) < size:
+        piece = tls.recv(size - len(data))
+        if not piece:
+            raise ConnectionResetError
+        data += piece
+    return data
+
+
+def h2_requests(tls):
+    """(stream, body) of each request that is complete; acknowledges what asks for it. Ends with an error."""
+    bodies = {}
+    exactly(tls, len(H2_PREFACE))
+    while True:
+        head = exactly(tls, 9)
+        kind, flags, stream = head[3], head[4], int.from_bytes(head[5:], "big")
+        payload = exactly(tls, int.from_bytes(head[:3], "big"))
+        if kind in (H2_SETTINGS, H2_PING) and not flags & H2_ACK:
+            tls.sendall(h2_frame(kind, H2_ACK, 0, payload if kind == H2_PING else b""))
+        elif kind == H2_DATA:
+            bodies[stream] = bodies.get(stream, b"") + payload
+            if flags & H2_END_STREAM:
+                yield stream, bodies.pop(stream)
+
+
+class Together(Listener):
+    """HTTP/2 over TLS before the stand-in, by hand and just enough of it: requests of tools are held back until
+    as many are there as `counts` says next, and their answers are written together. `arrange` makes of the
+    answers, by stream, the TLS records that carry them (TLS_RECORD bytes at most, or one would become two)."""
+
+    def __init__(self, b, counts, arrange):
+        folder = certificates(b)
+        self._service = int(b.server.url.rsplit(":", 1)[1])
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(os.path.join(folder, "here.pem"), os.path.join(folder, "here.key"))
+        self._context.set_alpn_protocols(["h2"])
+        self._counts = iter(counts)
+        self.batches = []
+        self._arrange = arrange
+        super().__init__()
+        self.url = f"https://127.0.0.1:{self.port}"
+
+    def serve(self, client):
+        held, count = {}, next(self._counts, 0)
+        with self._context.wrap_socket(client, server_side=True) as tls:
+            self.keep(tls)
+            tls.sendall(h2_frame(H2_SETTINGS, 0, 0))
+            for stream, body in h2_requests(tls):
+                if body[:1] == b"{":
+                    held[stream] = body
+                else:
+                    text = self.ask("/oauth/token", body, "x-www-form-urlencoded")
+                    self._bearer = json.loads(text)["access_token"]
+                    tls.sendall(h2_head(stream, len(text)) + h2_frame(H2_DATA, H2_END_STREAM, stream, text))
+                if len(held) == count:
+                    self.answer(tls, held)
+                    held, count = {}, next(self._counts, 0)
+
+    def ask(self, path, body, kind, **more):
+        """The answer of the service to a POST."""
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self._service)) as upstream:
+            upstream.request("POST", path, body, {"Content-Type": "application/" + kind, **more})
+            return upstream.getresponse().read()
+
+    def answer(self, tls, held):
+        self.batches.append(len(held))
+        bearer = {"Authorization": "Bearer " + self._bearer}
+        answers = {stream: self.ask("/api/v1/execute_tool", body, "json", **bearer)
+                   for stream, body in held.items()}
+        # The client must not see one record without the next: the kernel keeps them for one segment.
+        tls.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+        for record in self._arrange(answers):
+            tls.sendall(record)
+        tls.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
 
 
 def trusting(b, url, authority="ca", **changes):
@@ -326,6 +423,42 @@ def test_http2_carries_a_scan_over_one_connection(b):
         seen = front.requests()
     b.expect({protocol for _, protocol in seen}, {"h2"})
     b.expect(len({client for client, _ in seen}), 1, "connections")
+
+
+class Rotating:
+    """Each time another one of the streams gets an answer longer than libcurl's buffer of 16,384 bytes. All but
+    its last thousand bytes are the first record; the second has those, and after them all other answers."""
+
+    def __init__(self):
+        self._turn = 0
+
+    def __call__(self, answers):
+        if len(answers) == 1:
+            (stream, text), = answers.items()
+            return [h2_head(stream, len(text)) + h2_frame(H2_DATA, H2_END_STREAM, stream, text)]
+        long = list(answers)[self._turn % len(answers)]
+        self._turn += 1
+        text = answers[long].ljust(17000)  # white space after a JSON text says nothing
+        first = h2_head(long, len(text)) + h2_frame(H2_DATA, 0, long, text[:-1000])
+        second = h2_frame(H2_DATA, H2_END_STREAM, long, text[-1000:])
+        for stream, text in answers.items():
+            if stream != long:
+                second += h2_head(stream, len(text)) + h2_frame(H2_DATA, H2_END_STREAM, stream, text)
+        if max(len(first), len(second)) > TLS_RECORD:
+            raise bench.Failure(f"{len(first)} and {len(second)} bytes are more than two TLS records")
+        return [first, second]
+
+
+def test_answers_that_libcurl_holds_over_http2_are_taken(b):
+    """libcurl 7.88.1 stops taking frames apart when the buffer of a stream is full. If that stream then ends by
+    its Content-Length, nothing makes libcurl go on: no socket is ready and no timer set, and the answers behind it
+    stay where they are until somebody asks. Only the stream that libcurl happens to read for is exempt, so the
+    long answer goes to another one each time."""
+    with Together(b, [1, *[8] * 7, 3], Rotating()) as front, trusting(b, front.url) as s:
+        s.rows("SELECT close_config('page_size', 1), close_config('timeout_ms', 15000)")
+        b.expect(s.value("SELECT count(name) FROM close_leads"), bench.LEADS)
+        b.expect(s.value("SELECT value FROM close_stats WHERE name = 'retries'"), 0, "retries")
+        b.expect(front.batches, [1, *[8] * 7, 3], "answers together")
 
 
 # --- proxies -------------------------------------------------------------------------------------------
