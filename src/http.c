@@ -25,10 +25,11 @@
  * up has its successor asked for at once. curl_multi_perform would unpack all of them first, while nobody asks
  * for more (measured: a wait of 6 ms after every eighth page, at 20 ms a request).
  *
- * HTTP/2. All transfers share a socket there, and libcurl 7.88 may keep what it read for one stream along with the end
- * of another: then neither the socket nor a timer tells, and the transfer would wait until its time is over. So
- * no wait begins before all sockets have been looked at since the last body came over TLS, ready or not, and a
- * wait for nothing ends with such a look. Without TLS there is no HTTP/2 here.
+ * HTTP/2. All transfers share a socket there, and libcurl 7.88 stops in the middle of what it has read when one
+ * stream has more than its buffer takes. If that stream then ends, nobody goes on with what is left for others:
+ * neither the socket nor a timer tells, and they would wait until their time is over. So no wait begins before
+ * all sockets have been looked at since the last body came over TLS, ready or not, and a wait for nothing ends
+ * with such a look. Without TLS there is no HTTP/2 here.
  *
  * Cheap calls. One call on a kept connection costs two system calls for the wire (a write: three), one wait, and little
  * else: a pump sends what is new before it waits, and a handle keeps its options for the next request of

@@ -2,8 +2,9 @@
 
 The stand-in speaks plain HTTP, so each test puts a front before it: `Front` ends TLS itself and passes the
 bytes on (HTTP/1.1), nghttpx does the same for HTTP/2; it and the certificates, made once per run, come from
-test/host/tlsfront.py. `Together` speaks HTTP/2 itself, where it matters which bytes arrive at once. A front counts what it decrypts: "nothing was sent" means that
-it saw no byte of a request, not only that the service logged none.
+test/host/tlsfront.py. `Together` speaks HTTP/2 itself, where it matters which bytes arrive at once. A front
+counts what it decrypts: "nothing was sent" means that it saw no byte of a request, not only that the
+service logged none.
 """
 
 import contextlib
