@@ -214,6 +214,7 @@ class Together(Listener):
         self._counts = iter(counts)
         self.batches = []
         self._arrange = arrange
+        self._bearer = None
         super().__init__()
         self.url = f"https://127.0.0.1:{self.port}"
 
@@ -229,7 +230,7 @@ class Together(Listener):
                     text = self.ask("/oauth/token", body, "x-www-form-urlencoded")
                     self._bearer = json.loads(text)["access_token"]
                     tls.sendall(h2_head(stream, len(text)) + h2_frame(H2_DATA, H2_END_STREAM, stream, text))
-                if len(held) == count:
+                if held and len(held) == count:
                     self.answer(tls, held)
                     held, count = {}, next(self._counts, 0)
 
