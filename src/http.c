@@ -842,34 +842,47 @@ shorter(int wait_ms, long due)
     return due >= 0 && due < wait_ms ? (int)due : wait_ms;
 }
 
+/* What is ready by now, without a wait. */
+static CURLMcode
+look(clo_http *h)
+{
+    return clo_sockets_wait(&h->sockets, 0) ? move_ready(h) : CURLM_OK;
+}
+
+/* Until something has moved, or wait_ms have gone by. */
 static CURLMcode
 wait_and_move(clo_http *h, int wait_ms)
 {
     unsigned ended = h->ended;
-    CURLMcode rc = CURLM_OK;
-    if (wait_ms > 0 && h->unsure)
-        rc = move_all(h);
+    CURLMcode rc = h->unsure ? move_all(h) : CURLM_OK;
     if (rc != CURLM_OK || h->unsure || h->ended != ended)
         return rc;
-    wait_ms = wait_ms > 0 ? shorter(wait_ms, due_ms(h)) : 0;
-    if (clo_sockets_wait(&h->sockets, wait_ms))
+    if (clo_sockets_wait(&h->sockets, shorter(wait_ms, due_ms(h))))
         return move_ready(h);
-    if (wait_ms > 0)
-        rc = move_due(h);
-    return wait_ms > 0 && rc == CURLM_OK ? move_all(h) : rc;
+    rc = move_due(h);
+    return rc == CURLM_OK ? move_all(h) : rc;
+}
+
+static CURLMcode
+move(clo_http *h, int wait_ms)
+{
+    unsigned ended = h->ended;
+    CURLMcode rc = move_due(h);
+    if (rc != CURLM_OK)
+        return rc;
+    if (wait_ms <= 0)
+        return look(h);
+    return h->ended == ended ? wait_and_move(h, wait_ms) : CURLM_OK;
 }
 
 clo_status
 clo_http_pump(clo_http *h, int wait_ms, clo_err *err)
 {
-    unsigned ended = h->ended;
     CURLMcode rc;
     clo_err_clear(err);
     h->turns++;
     h->taken = 0;
-    rc = move_due(h);
-    if (rc == CURLM_OK && (wait_ms <= 0 || h->ended == ended))
-        rc = wait_and_move(h, wait_ms);
+    rc = move(h, wait_ms);
     if (rc == CURLM_OK && !h->sockets.overflowed)
         return CLO_OK;
     if (rc == CURLM_OUT_OF_MEMORY)

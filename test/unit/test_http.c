@@ -7,11 +7,13 @@
 #include "loopback.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <time.h>
 
@@ -664,6 +666,113 @@ large_bodies_come_one_by_one(void **state)
     assert_int_equal(lb_stop(s), 0);
 }
 
+/* --- TLS, by the openssl program ----------------------------------------------------------------- */
+
+#define TLS_PART 49152 /* fits a pipe, and is more than the program keeps to itself */
+
+typedef struct tls_server {
+    char folder[32];
+    FILE *says;
+    long pid;
+    int port;
+    int answer; /* what is written here is sent to whoever asks for /x; -1: all was */
+} tls_server;
+
+/* In a folder with a certificate for this machine and the answer, a named pipe. */
+static int
+tls_start(void **state)
+{
+    static tls_server server;
+    tls_server *t = *state = &server;
+    char line[512], path[64];
+    strcpy(t->folder, "/tmp/test_http.XXXXXX");
+    assert_non_null(mkdtemp(t->folder));
+    snprintf(path, sizeof(path), "%s/x", t->folder);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    t->answer = open(path, O_RDWR); /* not O_WRONLY: that waits for a reader */
+    assert_true(t->answer >= 0);
+    snprintf(
+        line, sizeof(line),
+        "cd %s && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "
+        "/CN=test "
+        "-addext subjectAltName=IP:127.0.0.1 -keyout key.pem -out ca.pem -days 2 >log 2>&1 && echo "
+        "$$ && "
+        "exec openssl s_server -HTTP -accept 127.0.0.1:0 -cert ca.pem -key key.pem 2>&1 </dev/null",
+        t->folder);
+    t->says = popen(line, "r");
+    assert_non_null(t->says);
+    assert_int_equal(fscanf(t->says, "%ld", &t->pid), 1);
+    do
+        assert_non_null(fgets(line, sizeof(line), t->says));
+    while (sscanf(line, "ACCEPT 127.0.0.1:%d", &t->port) != 1);
+    return 0;
+}
+
+static int
+tls_stop(void **state)
+{
+    static const char *const files[] = {"x", "ca.pem", "key.pem", "log"};
+    tls_server *t = *state;
+    char path[64];
+    assert_int_equal(kill((pid_t)t->pid, SIGTERM), 0);
+    (void)pclose(t->says);
+    if (t->answer >= 0)
+        (void)close(t->answer);
+    for (size_t i = 0; i < CLO_ARRAY_LEN(files); i++) {
+        snprintf(path, sizeof(path), "%s/%s", t->folder, files[i]);
+        assert_int_equal(unlink(path), 0);
+    }
+    assert_int_equal(rmdir(t->folder), 0);
+    return 0;
+}
+
+/* Between the rows of a page the core looks and does not wait. By that alone the rest of an answer comes in
+ * over TLS too; what waits begin with there (see the essay of http.c on HTTP/2) must not be missed. */
+static void
+looks_are_enough_over_tls(void **state)
+{
+    static char part[TLS_PART];
+    tls_server *t = *state;
+    clo_http *h = new_http();
+    char url[64], ca[64];
+    clo_err err;
+    clo_http_req req = {.method = "GET",
+                        .url = url,
+                        .ca_file = ca,
+                        .replay_safe = true,
+                        .connect_timeout_ms = 20000,
+                        .timeout_ms = 20000,
+                        .max_bytes = sizeof(part) * 2};
+    size_t body;
+    clo_xfer *x;
+    snprintf(url, sizeof(url), "https://127.0.0.1:%d/x", t->port);
+    snprintf(ca, sizeof(ca), "%s/ca.pem", t->folder);
+    x = clo_http_start(h, &req, &err);
+    assert_non_null(x);
+    memset(part, ' ', sizeof(part));
+    body = sizeof(part) * 2 - strlen(OK_HEAD "Content-Length: 12345\r\n\r\n");
+    assert_int_equal(sprintf(part, OK_HEAD "Content-Length: %zu\r\n\r\n", body),
+                     sizeof(part) * 2 - body);
+    part[sizeof(part) * 2 - body] = ' ';
+    assert_int_equal(write(t->answer, part, sizeof(part)), sizeof(part));
+    for (int looks = 0; looks < 300; looks++) { /* long enough for the first part, mostly */
+        assert_int_equal(clo_http_pump(h, 0, &err), CLO_OK);
+        usleep(1000);
+    }
+    memset(part, ' ', sizeof(part));
+    assert_int_equal(write(t->answer, part, sizeof(part)), sizeof(part));
+    assert_int_equal(close(t->answer), 0);
+    t->answer = -1;
+    while (!clo_xfer_done(x)) {
+        assert_int_equal(clo_http_pump(h, 0, &err), CLO_OK);
+        (void)sched_yield();
+    }
+    assert_string_equal(clo_xfer_result(x)->err.msg, "");
+    assert_int_equal(clo_xfer_result(x)->body.len, body);
+    clo_xfer_free(x);
+    clo_http_free(h);
+}
+
 static volatile sig_atomic_t alarms;
 
 static void
@@ -726,6 +835,7 @@ main(void)
         cmocka_unit_test(bodies_reach_the_server),
         cmocka_unit_test(dropping_closes_the_socket),
         cmocka_unit_test(many_at_once),
+        cmocka_unit_test_setup_teardown(looks_are_enough_over_tls, tls_start, tls_stop),
         cmocka_unit_test(a_signal_ends_the_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
