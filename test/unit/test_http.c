@@ -691,14 +691,13 @@ tls_start(void **state)
     assert_int_equal(mkfifo(path, 0600), 0);
     t->answer = open(path, O_RDWR); /* not O_WRONLY: that waits for a reader */
     assert_true(t->answer >= 0);
-    snprintf(
-        line, sizeof(line),
-        "cd %s && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "
-        "/CN=test "
-        "-addext subjectAltName=IP:127.0.0.1 -keyout key.pem -out ca.pem -days 2 >log 2>&1 && echo "
-        "$$ && "
-        "exec openssl s_server -HTTP -accept 127.0.0.1:0 -cert ca.pem -key key.pem 2>&1 </dev/null",
-        t->folder);
+    snprintf(line, sizeof(line),
+             "cd %s && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
+             " -subj /CN=test -addext subjectAltName=IP:127.0.0.1 -days 2"
+             " -keyout key.pem -out ca.pem >log 2>&1 && echo $$ &&"
+             " exec openssl s_server -HTTP -accept 127.0.0.1:0 -cert ca.pem -key key.pem"
+             " 2>&1 </dev/null",
+             t->folder);
     t->says = popen(line, "r");
     assert_non_null(t->says);
     assert_int_equal(fscanf(t->says, "%ld", &t->pid), 1);
